@@ -1,0 +1,217 @@
+/**
+ * Processes: who this one is, what becomes of its children.
+ *
+ * @module
+ */
+import { type CString, cString, CStringArray, fromBytes } from "./c_string.ts";
+import { readFile, statFile } from "./file.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
+import { decodeWaitStatus, type WaitStatus } from "./wait_status.ts";
+
+const libc = bind({
+  getpid: { parameters: [], result: "i32" }, // pid_t
+  getppid: { parameters: [], result: "i32" }, // pid_t
+  setsid: { parameters: [], result: "i32" }, // pid_t
+  kill: { parameters: ["i32", /* pid_t */ "i32" /* int sig */], result: "i32" },
+  waitpid: {
+    parameters: [
+      "i32", // pid_t pid
+      "buffer", // int *wstatus
+      "i32", // int options
+    ],
+    result: "i32",
+  },
+  execvp: {
+    parameters: [
+      "buffer", // const char *file
+      "buffer", // char *const argv[]
+    ],
+    result: "i32",
+  },
+  _exit: { parameters: ["i32" /* int status */], result: "void" },
+  unshare: { parameters: ["i32" /* int flags */], result: "i32" },
+});
+
+const WNOHANG = 1;
+const CLONE_THREAD = 0x10000;
+
+/**
+ * The pid of this process. `Deno.pid` is remembered across `fork()`.
+ *
+ * @returns The pid.
+ */
+export function getpid(): number {
+  return libc.getpid();
+}
+
+/**
+ * The pid of the parent of this process.
+ *
+ * @returns The pid, 0 when the parent is in another PID namespace.
+ */
+export function getppid(): number {
+  return libc.getppid();
+}
+
+/**
+ * Begins a session, with this process as its leader and no terminal.
+ *
+ * @returns The session's id.
+ * @throws {LibcError} `EPERM` when this process leads a process group.
+ */
+export function setsid(): number {
+  return checked("setsid", libc.setsid());
+}
+
+/**
+ * Sends a signal.
+ *
+ * @param pid A process; a process group when negative.
+ * @param signal The signal's number; 0 only asks whether it could be sent.
+ * @throws {LibcError} `ESRCH`, `EPERM`.
+ */
+export function kill(pid: number, signal: number): void {
+  checked("kill", libc.kill(pid, signal));
+}
+
+/**
+ * Waits until a child ends.
+ *
+ * @param pid The child.
+ * @returns How it ended.
+ * @throws {LibcError} `ECHILD` when there is no such child.
+ */
+export function waitpid(pid: number): WaitStatus {
+  const status = new Int32Array(1);
+  uninterrupted(
+    "waitpid",
+    () => libc.waitpid(pid, new Uint8Array(status.buffer), 0),
+  );
+  return decodeWaitStatus(status[0]!);
+}
+
+/**
+ * Asks whether a child has ended, without waiting.
+ *
+ * @param pid The child; -1 means any.
+ * @returns The child and how it ended, or `undefined` when none has.
+ * @throws {LibcError} `ECHILD` when there is no such child.
+ */
+export function waitpidNoHang(
+  pid: number,
+): { pid: number; status: WaitStatus } | undefined {
+  const status = new Int32Array(1);
+  const ended = uninterrupted(
+    "waitpid",
+    () => libc.waitpid(pid, new Uint8Array(status.buffer), WNOHANG),
+  );
+  if (ended === 0) return undefined;
+  return { pid: ended, status: decodeWaitStatus(status[0]!) };
+}
+
+/**
+ * Becomes another program, looked up in `PATH` when the name has no slash.
+ *
+ * @param file The program.
+ * @param argv Its arguments, with its name first.
+ * @returns Never; this process is another program then.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `E2BIG` and others.
+ */
+export function execvp(file: CString, argv: readonly CString[]): never {
+  const path = cString(file);
+  const args = new CStringArray(argv);
+  libc.execvp(path, new Uint8Array(args.pointers.buffer));
+  throw new LibcError("exec", errno());
+}
+
+/**
+ * Ends this process at once: no hook, no listener and nothing of Deno's runs.
+ *
+ * @param status The exit status, 0 to 255.
+ * @returns Never.
+ */
+export function exitNow(status: number): never {
+  libc._exit(status);
+  throw new Error("unreachable: _exit returned");
+}
+
+/**
+ * How many threads this process has.
+ *
+ * @returns The number; 2 stands for "several" where `/proc` is not mounted.
+ * @throws {LibcError} When neither `/proc` nor `unshare()` tells.
+ */
+export function threadCount(): number {
+  try {
+    // A directory's link count is 2 and its subdirectories, one a thread.
+    return statFile("/proc/self/task").nlink - 2;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+  }
+  // Changes nothing in a process of one thread, and is refused to others.
+  if (libc.unshare(CLONE_THREAD) === 0) return 1;
+  if (errno() === Errno.EINVAL) return 2;
+  throw new LibcError("unshare(CLONE_THREAD)", errno());
+}
+
+/** `PF_FORKNOEXEC`, a bit of the ninth field of `/proc/PID/stat`. */
+const PF_FORKNOEXEC = 0x40;
+
+/**
+ * Asks whether a child has become another program since it was forked.
+ *
+ * The kernel clears the flag before it closes what is to be closed on exec, so
+ * whoever has seen such a pipe's end gets a true answer. It is true of a child
+ * that has ended and was not waited for, too.
+ *
+ * @param pid The child.
+ * @returns Whether it has; where `/proc` does not tell, whether it is alive.
+ */
+export function hasExeced(pid: number): boolean {
+  const fields = procStat(pid);
+  if (fields !== undefined) return (Number(fields[6]) & PF_FORKNOEXEC) === 0;
+  return libc.kill(pid, 0) === 0;
+}
+
+/**
+ * The fields of `/proc/PID/stat` from the third on, the state.
+ *
+ * @param pid A process.
+ * @returns The fields, or `undefined` when `/proc` does not tell.
+ */
+export function procStat(pid: number | "self"): string[] | undefined {
+  let text: string;
+  try {
+    text = fromBytes(readFile(`/proc/${pid}/stat`));
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+  // The second field is a name in parentheses that may hold any character.
+  return text.slice(text.lastIndexOf(")") + 2).trimEnd().split(" ");
+}
+
+/**
+ * The numbers that a process has in its PID namespaces, ours first.
+ *
+ * @param pid A process.
+ * @returns The pids; empty when `/proc` does not tell.
+ */
+export function namespacePids(pid: number): number[] {
+  let text: string;
+  try {
+    text = fromBytes(readFile(`/proc/${pid}/status`));
+  } catch (error) {
+    if (error instanceof LibcError) return [];
+    throw error;
+  }
+  const line = /^NSpid:\s+(.*)$/m.exec(text);
+  return line === null ? [] : line[1]!.split(/\s+/).map(Number);
+}

@@ -1,0 +1,176 @@
+/**
+ * Waiting: for descriptors, for a point in time, for changes of a directory.
+ *
+ * @module
+ */
+import { type CString, cString } from "./c_string.ts";
+import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
+import { close, read } from "./file.ts";
+
+const libc = bind({
+  poll: {
+    parameters: [
+      "buffer", // struct pollfd *
+      "u64", // nfds_t
+      "i32", // int timeout, in milliseconds
+    ],
+    result: "i32",
+  },
+  clock_gettime: {
+    parameters: ["i32", /* clockid_t */ "buffer" /* struct timespec * */],
+    result: "i32",
+  },
+  timerfd_create: {
+    parameters: ["i32", /* clockid_t */ "i32" /* int flags */],
+    result: "i32",
+  },
+  timerfd_settime: {
+    parameters: [
+      "i32", // int fd
+      "i32", // int flags
+      "buffer", // const struct itimerspec *
+      "buffer", // struct itimerspec *
+    ],
+    result: "i32",
+  },
+  inotify_init1: { parameters: ["i32" /* int flags */], result: "i32" },
+  inotify_add_watch: {
+    parameters: [
+      "i32", // int fd
+      "buffer", // const char *path
+      "u32", // uint32_t mask
+    ],
+    result: "i32",
+  },
+  syscall: {
+    parameters: ["i64", /* long number */ "i32", "u32"],
+    result: "i64",
+  },
+});
+
+const CLOCK_BOOTTIME = 7;
+const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
+const TFD_TIMER_ABSTIME = 1;
+const IN_CLOEXEC = 0o2000000;
+const IN_MOVED_FROM = 0x40;
+const IN_MOVED_TO = 0x80;
+const IN_DELETE = 0x200;
+const POLLIN = 1;
+/** The same number on every architecture, as all calls since Linux 5.0. */
+const SYS_PIDFD_OPEN = 434n;
+
+/** `struct pollfd`. */
+const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
+
+/**
+ * Waits until a descriptor can be read or its other end is gone.
+ *
+ * @param fds The descriptors.
+ * @returns Those that are ready. A signal with a handler may end the wait with
+ * none: whoever waits looks at its world again anyway.
+ * @throws {LibcError} `ENOMEM`.
+ */
+export function waitReadable(fds: readonly number[]): number[] {
+  const view = new DataView(new ArrayBuffer(POLLFD.size * fds.length));
+  fds.forEach((fd, i) => {
+    view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
+    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
+  });
+  const pollfds = new Uint8Array(view.buffer);
+  if (libc.poll(pollfds, BigInt(fds.length), -1) === -1) {
+    const why = errno();
+    if (why === Errno.EINTR) return [];
+    throw new LibcError("poll", why);
+  }
+  return fds.filter((_, i) =>
+    view.getInt16(i * POLLFD.size + POLLFD.revents, true) !== 0
+  );
+}
+
+/**
+ * A clock that no one sets and that goes on while the machine is suspended.
+ *
+ * @returns Milliseconds since boot.
+ */
+export function bootTime(): number {
+  const timespec = new BigInt64Array(2);
+  checked(
+    "clock_gettime(CLOCK_BOOTTIME)",
+    libc.clock_gettime(CLOCK_BOOTTIME, new Uint8Array(timespec.buffer)),
+  );
+  return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
+}
+
+/**
+ * Makes a descriptor that can be read from a point in time on.
+ *
+ * @param deadline Milliseconds on the clock of {@linkcode bootTime}, above 0.
+ * @returns The descriptor; it is closed on exec.
+ * @throws {LibcError} `EMFILE`, `ENOMEM`.
+ */
+export function timerfd(deadline: number): number {
+  const fd = checked(
+    "timerfd_create",
+    libc.timerfd_create(CLOCK_BOOTTIME, TFD_FLAGS),
+  );
+  const seconds = Math.floor(deadline / 1000);
+  const nanoseconds = Math.ceil((deadline - seconds * 1000) * 1e6);
+  // All zeros would mean "never".
+  const itimerspec = BigInt64Array.of(
+    0n,
+    0n,
+    BigInt(seconds),
+    BigInt(Math.min(Math.max(nanoseconds, 1), 999_999_999)),
+  );
+  checked(
+    "timerfd_settime",
+    libc.timerfd_settime(
+      fd,
+      TFD_TIMER_ABSTIME,
+      new Uint8Array(itimerspec.buffer),
+      null,
+    ),
+  );
+  return fd;
+}
+
+/**
+ * Makes a descriptor that can be read once a name in a directory has come or
+ * gone.
+ *
+ * @param directory The directory.
+ * @returns The descriptor; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyNames(directory: CString): number {
+  const path = cString(directory);
+  const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
+  const mask = IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+  try {
+    checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/**
+ * Forgets what a descriptor of {@linkcode inotifyNames} has to tell.
+ *
+ * @param fd The descriptor; it must be readable.
+ */
+export function drainInotify(fd: number): void {
+  read(fd, new Uint8Array(4096));
+}
+
+/**
+ * Makes a descriptor that can be read once a process has ended.
+ *
+ * @param pid The process.
+ * @returns The descriptor; it is closed on exec.
+ * @throws {LibcError} `ESRCH` when it has ended, `ENOSYS` before Linux 5.3.
+ */
+export function pidfdOpen(pid: number): number {
+  return checked("pidfd_open", libc.syscall(SYS_PIDFD_OPEN, pid, 0));
+}
