@@ -1,0 +1,148 @@
+/**
+ * Finding the command and becoming it.
+ *
+ * @module
+ */
+import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import {
+  checkExecutable,
+  getcwd,
+  isDirectory,
+  setCloseOnExec,
+  statFile,
+} from "../../ffi/file.ts";
+import { Errno, LibcError } from "../../ffi/libc.ts";
+import { execvp } from "../../ffi/process.ts";
+import { setDisposition, setSignalMask, Signal } from "../../ffi/signal.ts";
+import type { Daemon, DaemonPlan } from "../daemon.ts";
+import { fatalSignalRun } from "../fatal_signal.ts";
+import { daemonizePostDetach } from "../post_detach.ts";
+import { type Vlog, vlogModule } from "../vlog.ts";
+
+const vlog: Vlog = vlogModule("tend");
+
+const SLASH = "/".charCodeAt(0);
+/** Where a shell looks without PATH; what glibc's `confstr()` says. */
+const DEFAULT_PATH = "/bin:/usr/bin";
+
+/** A command that was found. */
+export interface Command {
+  /** The file to execute. */
+  readonly path: Uint8Array;
+  /** Its arguments as they were given, with its name first. */
+  readonly argv: readonly Uint8Array[];
+}
+
+/** A command that cannot be run. */
+export class CommandError extends Error {
+  /** The class's name. */
+  override readonly name = "CommandError";
+  /** The exit status, as shells have it: 127 not found, else 126. */
+  readonly status: number;
+
+  /**
+   * @param command The command.
+   * @param error What failed.
+   */
+  constructor(command: Uint8Array, error: LibcError) {
+    super(`${fromBytes(command)}: exec failed (${error.reason})`);
+    this.status = error.errno === Errno.ENOENT ? 127 : 126;
+  }
+}
+
+/**
+ * Looks a command up, before anything is forked or written for it.
+ *
+ * @param argv The command's name and its arguments.
+ * @param absolute Whether the working directory will be another.
+ * @returns The command.
+ * @throws {CommandError} When it is not there or may not be executed.
+ */
+export function findCommand(
+  argv: readonly [Uint8Array, ...Uint8Array[]],
+  absolute: boolean,
+): Command {
+  const [name] = argv;
+  const candidates = name.includes(SLASH) ? [name] : searchPath(name);
+  let denied: LibcError | undefined;
+  for (const candidate of candidates) {
+    try {
+      const path = absolute ? makeAbsolute(candidate) : candidate;
+      checkCommand(path);
+      return { path, argv };
+    } catch (error) {
+      if (!(error instanceof LibcError)) throw error;
+      // As execvp() has it: one that may not be executed counts when no other
+      // is found.
+      if (error.errno !== Errno.ENOENT && error.errno !== Errno.ENOTDIR) {
+        denied ??= error;
+      }
+    }
+  }
+  throw new CommandError(name, denied ?? new LibcError("exec", Errno.ENOENT));
+}
+
+function checkCommand(path: Uint8Array): void {
+  if (isDirectory(statFile(path))) throw new LibcError("exec", Errno.EACCES);
+  checkExecutable(path);
+}
+
+function searchPath(name: Uint8Array): Uint8Array[] {
+  if (name.length === 0) return [];
+  return (Deno.env.get("PATH") ?? DEFAULT_PATH).split(":").map((directory) =>
+    concat(toBytes(directory === "" ? "./" : `${directory}/`), name)
+  );
+}
+
+function makeAbsolute(path: Uint8Array): Uint8Array {
+  if (path[0] === SLASH) return path;
+  return concat(getcwd(), Uint8Array.of(SLASH), path);
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(
+    parts.reduce((sum, part) => sum + part.length, 0),
+  );
+  let length = 0;
+  for (const part of parts) {
+    whole.set(part, length);
+    length += part.length;
+  }
+  return whole;
+}
+
+/**
+ * Becomes the command, which finds what it would have found when its caller
+ * had started it. Ends the process with 126 or 127 when it cannot.
+ *
+ * @param command The command.
+ * @param plan What kind of daemon it is.
+ * @param daemon What `daemonizeStart()` returned.
+ * @param callerIgnored The signals that the caller had ignored.
+ * @returns Never; this process is the command then.
+ */
+export function becomeCommand(
+  command: Command,
+  plan: DaemonPlan,
+  daemon: Daemon,
+  callerIgnored: readonly number[],
+): never {
+  try {
+    daemonizePostDetach(plan);
+    if (daemon.pidfileFd !== undefined) setCloseOnExec(daemon.pidfileFd, false);
+    for (const signal of [Signal.SIGPIPE, Signal.SIGCHLD]) {
+      const ignored = callerIgnored.includes(signal);
+      setDisposition(signal, ignored ? "ignore" : "default");
+    }
+    // What has come since the fork: the pidfile goes and we die of it. What
+    // comes after this look stays pending until the next line, and kills us
+    // there as it would kill the command; the supervisor removes the pidfile.
+    fatalSignalRun();
+    setSignalMask([]);
+    execvp(command.path, command.argv);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    const { message, status } = new CommandError(command.argv[0]!, error);
+    vlog.fatal(message, status);
+  }
+}

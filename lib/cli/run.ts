@@ -1,0 +1,149 @@
+/**
+ * `tend [OPTION]... [--] COMMAND [ARG]...`: runs a command as a daemon.
+ *
+ * @module
+ */
+import { basename } from "@std/path/basename";
+import { join } from "@std/path/join";
+import { dirname } from "@std/path/dirname";
+import { fromBytes } from "../../ffi/c_string.ts";
+import { sigpipeAtEntry } from "../../ffi/entry_note.ts";
+import { getcwd } from "../../ffi/file.ts";
+import { LibcError } from "../../ffi/libc.ts";
+import { isIgnored, Signal } from "../../ffi/signal.ts";
+import { daemonizeStart, type DaemonPlan } from "../daemon.ts";
+import { logdir, makeDirectory, rundir } from "../dirs.ts";
+import { type GivenOption, UsageError } from "../options.ts";
+import { makePidfileName } from "../pidfile.ts";
+import { setLevels } from "../vlog_levels.ts";
+import { setLogFile } from "../vlog_sinks.ts";
+import { becomeCommand, findCommand } from "./command.ts";
+import type { OPTIONS } from "./usage.ts";
+
+/** An option of `tend` as it was given. */
+export type TendOption = GivenOption<typeof OPTIONS[number]["name"]>;
+
+/** What the options say, checked. */
+interface Request {
+  readonly flags: ReadonlySet<string>;
+  readonly name: string;
+  readonly pidfile: string | undefined;
+  readonly logFile: string | undefined;
+}
+
+/**
+ * Runs a command as the options want it. The process ends in here, or becomes
+ * the command.
+ *
+ * @param given The options.
+ * @param argv The command's name and its arguments.
+ * @throws {UsageError} When options do not go together or a value is bad.
+ * @throws {CommandError} When the command cannot be run.
+ * @throws {Error} When a directory or the log cannot be had.
+ */
+export function run(
+  given: readonly TendOption[],
+  argv: readonly [Uint8Array, ...Uint8Array[]],
+): never {
+  const request = readOptions(given, basename(fromBytes(argv[0])));
+  const { flags, pidfile, logFile } = request;
+  const plan: DaemonPlan = {
+    detach: flags.has("detach"),
+    chdir: !flags.has("no-chdir"),
+    pidfile,
+    overwritePidfile: flags.has("overwrite-pidfile"),
+    supervise: flags.has("monitor")
+      ? "on-error-signal"
+      : pidfile !== undefined && !flags.has("exec")
+      ? "no"
+      : undefined,
+  };
+  const command = findCommand(argv, plan.detach && plan.chdir);
+  const ignored = ignoredByCaller();
+  if (logFile !== undefined) openLog(logFile);
+  if (pidfile !== undefined) makeParent(pidfile, rundir);
+  const daemon = daemonizeStart(plan);
+  becomeCommand(command, plan, daemon, ignored);
+}
+
+/**
+ * The signals that the caller had ignored, of those that are not as they were:
+ * SIGCHLD we are about to change, SIGPIPE Deno ignores from its first moment.
+ */
+function ignoredByCaller(): number[] {
+  const ignored: number[] = [];
+  if (isIgnored(Signal.SIGCHLD)) ignored.push(Signal.SIGCHLD);
+  if (sigpipeAtEntry() === "ignored") ignored.push(Signal.SIGPIPE);
+  return ignored;
+}
+
+function readOptions(
+  given: readonly TendOption[],
+  commandName: string,
+): Request {
+  const flags = new Set<string>(given.map(({ name }) => name));
+  const last = (name: TendOption["name"]) =>
+    given.findLast((option) => option.name === name)?.value;
+  for (const { name, value } of given) {
+    if (value === "" && name !== "verbose") {
+      throw new UsageError(`option --${name} has an empty value`);
+    }
+    if (name === "verbose") setVerbosity(value ?? "");
+  }
+  if (flags.has("overwrite-pidfile") && !flags.has("pidfile")) {
+    throw new UsageError("option --overwrite-pidfile needs --pidfile");
+  }
+  if (flags.has("exec") && flags.has("monitor")) {
+    throw new UsageError(
+      "options --exec and --monitor exclude each other: a monitor stays",
+    );
+  }
+  const name = last("name") ?? commandName;
+  if (flags.has("name")) checkName(name);
+  return {
+    flags,
+    name,
+    pidfile: flags.has("pidfile")
+      ? makePidfileName(last("pidfile") ?? `${name}.pid`)
+      : undefined,
+    logFile: flags.has("log-file")
+      ? absoluteLogFile(last("log-file") ?? join(logdir(), `${name}.log`))
+      : undefined,
+  };
+}
+
+function checkName(name: string): void {
+  if (name.includes("/") || name === "." || name === "..") {
+    throw new UsageError(`option --name: ${name} is not a file name`);
+  }
+}
+
+function setVerbosity(spec: string): void {
+  try {
+    setLevels(spec);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(`option --verbose=${spec}: ${error.message}`);
+  }
+}
+
+/** The working directory is another by the time of the first message. */
+function absoluteLogFile(path: string): string {
+  return path.startsWith("/") ? path : join(fromBytes(getcwd()), path);
+}
+
+function openLog(logFile: string): void {
+  makeParent(logFile, logdir);
+  try {
+    setLogFile(logFile);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new Error(`${logFile}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Makes our own directory when it is the one; any other is the user's. */
+function makeParent(path: string, ours: () => string): void {
+  const parent = dirname(path);
+  if (parent === ours()) makeDirectory(parent);
+}

@@ -1,0 +1,391 @@
+/**
+ * Looking after a daemon: waiting for its end, starting it again. Port of
+ * `should_restart()` and `monitor_daemon()` in daemon-unix.c.
+ *
+ * @module
+ */
+import { close } from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
+import { waitpidNoHang } from "../ffi/process.ts";
+import {
+  readSignalfd,
+  type ReceivedSignal,
+  setDisposition,
+  setSignalMask,
+  Signal,
+  signalfd,
+} from "../ffi/signal.ts";
+import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
+import { bootTime, timerfd, waitReadable } from "../ffi/wait.ts";
+import { caughtSignals, exit } from "./fatal_signal.ts";
+import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
+import { removeLeftovers } from "./pidfile.ts";
+import { daemonizePostDetach } from "./post_detach.ts";
+import { processStatusMsg } from "./process_status.ts";
+import { proctitleRestore, proctitleSet } from "./process_title.ts";
+import { setSubprogramName } from "./program_name.ts";
+import {
+  forkForStartup,
+  forkNotifyStartup,
+  passOn,
+  readStartup,
+  startupFailed,
+  type StartupFork,
+} from "./startup.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+import { dropConsole } from "./vlog_sinks.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** Restarts are at least so far apart. */
+const RESTART_INTERVAL_MS = 10_000;
+
+/** The ends that are followed by a restart. */
+const ERROR_SIGNALS: readonly number[] = [
+  Signal.SIGABRT,
+  Signal.SIGALRM,
+  Signal.SIGBUS,
+  Signal.SIGFPE,
+  Signal.SIGILL,
+  Signal.SIGPIPE,
+  Signal.SIGSEGV,
+  Signal.SIGXCPU,
+  Signal.SIGXFSZ,
+];
+
+/** The signals after which there is no restart. */
+const STOP_SIGNALS: readonly number[] = [Signal.SIGTERM, Signal.SIGINT];
+
+/** The signals that are passed on to the daemon. */
+const PASSED_ON_SIGNALS: readonly number[] = [
+  ...STOP_SIGNALS,
+  Signal.SIGHUP,
+  Signal.SIGQUIT,
+  Signal.SIGUSR1,
+  Signal.SIGUSR2,
+  Signal.SIGALRM,
+];
+
+/**
+ * Whether an end of a daemon is a crash, to be followed by a restart. Port of
+ * `should_restart()`.
+ *
+ * @param status How it ended.
+ * @returns Whether one of the error signals killed it.
+ */
+export function shouldRestart(status: WaitStatus): boolean {
+  return status.kind === "signaled" && ERROR_SIGNALS.includes(status.signal);
+}
+
+/**
+ * Holds back the signals that a parent or monitor passes on, and makes the
+ * descriptor where they are read.
+ *
+ * SIGCHLD gets its default effect back: a caller that had it ignored would
+ * have the kernel throw away how our children ended.
+ *
+ * @returns The descriptor.
+ * @throws {LibcError} When it cannot be made.
+ */
+export function catchSignals(): number {
+  setDisposition(Signal.SIGCHLD, "default");
+  const signals = caughtSignals([...PASSED_ON_SIGNALS, Signal.SIGCHLD]);
+  setSignalMask(signals);
+  return signalfd(signals);
+}
+
+/** What a monitor hears. */
+type MonitorEvent =
+  | { readonly kind: "signal"; readonly received: ReceivedSignal }
+  | { readonly kind: "ready" }
+  | { readonly kind: "ended"; readonly status: WaitStatus }
+  | { readonly kind: "deadline" };
+
+type Handler<K extends MonitorEvent["kind"]> = (
+  state: MonitorState,
+  event: Extract<MonitorEvent, { kind: K }>,
+) => void;
+
+/** What to do in which phase on which event. A missing cell does not compile. */
+const TABLE: {
+  readonly [P in MonitorPhase]: {
+    readonly [K in MonitorEvent["kind"]]: Handler<K>;
+  };
+} = {
+  starting: {
+    signal: passOnAndNote,
+    ready: (state) => {
+      becameReady(state);
+      state.phase = "running";
+    },
+    ended: startFailed,
+    deadline: impossible,
+  },
+  running: {
+    signal: passOnAndNote,
+    ready: impossible,
+    ended: (state, { status }) => {
+      const restart = state.policy !== "no" && shouldRestart(status);
+      if (restart) crashed(state, status);
+      else ended(state, status);
+    },
+    deadline: impossible,
+  },
+  backingOff: {
+    signal: (state, { received }) => {
+      if (!STOP_SIGNALS.includes(received.signal)) return;
+      vlog.info(`${state.statusMsg}, told not to restart, exiting`);
+      leave(state);
+    },
+    ready: impossible,
+    ended: impossible,
+    deadline: (state) => {
+      close(state.deadlineFd);
+      state.deadlineFd = -1;
+    },
+  },
+  stopping: {
+    signal: passOnAndNote,
+    ready: becameReady,
+    ended: (state, event) => {
+      if (state.everReady) ended(state, event.status);
+      else startFailed(state, event);
+    },
+    deadline: impossible,
+  },
+};
+
+function impossible(state: MonitorState, event: MonitorEvent): never {
+  throw new Error(`monitor: ${event.kind} while ${state.phase}`);
+}
+
+/**
+ * Forks the daemon and looks after it. Returns in the daemon alone, once for
+ * each that is forked; the monitor's process ends in here. Port of
+ * `monitor_daemon()`.
+ *
+ * @param state What the monitor knows.
+ * @returns In the daemon: the descriptor for `forkNotifyStartup()`.
+ */
+export function monitorDaemon(state: MonitorState): number {
+  if (state.policy !== "no") setSubprogramName("monitor");
+  for (;;) {
+    if (isDaemonDue(state)) {
+      const notifyFd = startDaemon(state);
+      if (notifyFd !== undefined) return notifyFd;
+    }
+    if (state.policy !== "no") {
+      proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
+    }
+    waitForEvents(state);
+  }
+}
+
+function isDaemonDue({ phase, daemonPid, deadlineFd }: MonitorState): boolean {
+  return daemonPid === 0 || (phase === "backingOff" && deadlineFd === -1);
+}
+
+/**
+ * The one place where a monitor waits. What has come is handled in this order:
+ *
+ * 1. Signals. Whoever sends SIGTERM and sees the daemon die of it, or kills it
+ *    next, must not get a new one; so the wish is noted before the end is seen.
+ * 2. Start-up. A daemon that was ready and has died since was ready first.
+ * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
+ *    sends it anew: none is overlooked.
+ * 4. The deadline.
+ */
+function waitForEvents(state: MonitorState): void {
+  const { signalFd, startupFd, deadlineFd } = state;
+  const ready = waitReadable(
+    [signalFd, startupFd, deadlineFd].filter((fd) => fd !== -1),
+  );
+  handleSignals(state);
+  if (ready.includes(startupFd)) {
+    state.startupFd = -1;
+    const startup = readStartup(state.daemonPid, startupFd);
+    if (startup.kind === "ready") dispatch(state, "ready", startup);
+    else dispatch(state, "ended", { kind: "ended", status: startup.status });
+  }
+  reapChildren(state);
+  if (ready.includes(deadlineFd)) {
+    dispatch(state, "deadline", { kind: "deadline" });
+  }
+}
+
+function dispatch<K extends MonitorEvent["kind"]>(
+  state: MonitorState,
+  kind: K,
+  event: Extract<MonitorEvent, { kind: K }>,
+): void {
+  const handler: Handler<K> = TABLE[state.phase][kind];
+  handler(state, event);
+}
+
+function handleSignals(state: MonitorState): void {
+  for (;;) {
+    const received = readSignalfd(state.signalFd);
+    if (received === undefined) return;
+    if (received.signal === Signal.SIGCHLD) continue;
+    dispatch(state, "signal", { kind: "signal", received });
+  }
+}
+
+/** Waits for every child that has ended: a monitor may inherit some. */
+function reapChildren(state: MonitorState): void {
+  for (;;) {
+    let child: ReturnType<typeof waitpidNoHang>;
+    try {
+      child = waitpidNoHang(-1);
+    } catch (error) {
+      if (error instanceof LibcError && error.errno === Errno.ECHILD) return;
+      throw error;
+    }
+    if (child === undefined) return;
+    if (child.pid !== state.daemonPid || state.phase === "backingOff") continue;
+    dispatch(state, "ended", { kind: "ended", status: child.status });
+  }
+}
+
+function passOnAndNote(
+  state: MonitorState,
+  { received: { signal, fromKernel } }: { received: ReceivedSignal },
+): void {
+  if (STOP_SIGNALS.includes(signal)) state.phase = "stopping";
+  // The terminal has sent it to the daemon too, for the same process group.
+  if (!fromKernel) passOn(signal, state.daemonPid);
+}
+
+/**
+ * Forks the daemon.
+ *
+ * @returns In the daemon: the descriptor for `forkNotifyStartup()`.
+ */
+function startDaemon(state: MonitorState): number | undefined {
+  if (state.phase === "backingOff") {
+    // Once more, right before the fork. A signal that comes later finds the
+    // new daemon and is passed on to it.
+    handleSignals(state);
+    state.lastRestart = bootTime();
+    vlog.err(`${state.statusMsg}, restarting`);
+  }
+  let forked: StartupFork;
+  try {
+    forked = forkForStartup();
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (!state.everReady) vlog.fatal(`could not start: ${error.message}`);
+    vlog.err(`${error.message}, trying again in 10 seconds`);
+    backOffUntil(state, bootTime() + RESTART_INTERVAL_MS);
+    return undefined;
+  }
+  if (forked.role === "child") {
+    if (state.notifyFd !== -1) close(state.notifyFd);
+    if (state.policy !== "no") proctitleRestore();
+    setSubprogramName("");
+    if (state.coreDumped) disableCoreDumps();
+    return forked.notifyFd;
+  }
+  state.phase = "starting";
+  state.daemonPid = forked.pid;
+  state.startupFd = forked.startupFd;
+  // Meanwhile the daemon starts, and the caller waits for both.
+  if (state.notifyFd !== -1) daemonizePostDetach(state);
+  return undefined;
+}
+
+/**
+ * The daemon is ready. Only when all is as it will stay is our caller told: it
+ * returns to its own caller, who may look.
+ */
+function becameReady(state: MonitorState): void {
+  state.everReady = true;
+  if (state.notifyFd === -1) return;
+  dropConsole();
+  forkNotifyStartup(state.notifyFd);
+  state.notifyFd = -1;
+}
+
+/** A start came to nothing. The first one is the caller's affair. */
+function startFailed(
+  state: MonitorState,
+  { status }: { status: WaitStatus },
+): void {
+  if (!state.everReady) {
+    if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
+    if (state.phase === "stopping") exit(exitStatusOf(status));
+    startupFailed(
+      status,
+      state.policy === "no"
+        ? "could not start the daemon"
+        : "could not initiate process monitoring",
+    );
+  }
+  vlog.err(
+    `fork child died before signaling startup (${processStatusMsg(status)})`,
+  );
+  crashed(state, status);
+}
+
+function crashed(state: MonitorState, status: WaitStatus): void {
+  state.crashes++;
+  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} died, ${
+    processStatusMsg(status)
+  }`;
+  state.exitStatus = exitStatusOf(status);
+  if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
+  const earliest = (state.lastRestart ?? -Infinity) + RESTART_INTERVAL_MS;
+  if (bootTime() < earliest) {
+    vlog.warn(
+      `${state.statusMsg}, waiting until 10 seconds since last restart`,
+    );
+    backOffUntil(state, earliest);
+  } else {
+    backOffUntil(state, undefined);
+  }
+}
+
+function backOffUntil(state: MonitorState, deadline: number | undefined): void {
+  closeStartup(state);
+  state.phase = "backingOff";
+  state.deadlineFd = deadline === undefined ? -1 : timerfd(deadline);
+}
+
+/** The daemon has ended, and there will be no other. */
+function ended(state: MonitorState, status: WaitStatus): void {
+  state.exitStatus = exitStatusOf(status);
+  if (state.policy !== "no") {
+    vlog.info(
+      `pid ${state.daemonPid} died, ${processStatusMsg(status)}, exiting`,
+    );
+  }
+  const wasKilled = status.kind === "signaled" && state.phase !== "stopping";
+  leave(state, wasKilled);
+}
+
+/** Ends the monitor, with nothing of its daemon's left. */
+function leave(state: MonitorState, warn = false): never {
+  if (state.pidfile !== undefined && removeLeftovers(state.pidfile) && warn) {
+    vlog.warn(
+      `${state.pidfile}: removed, pid ${state.daemonPid} had left it behind`,
+    );
+  }
+  exit(state.exitStatus);
+}
+
+function closeStartup(state: MonitorState): void {
+  if (state.startupFd !== -1) close(state.startupFd);
+  state.startupFd = -1;
+}
+
+/** Saves disk space. The soft limit alone: a daemon may want its dumps back. */
+function disableCoreDumps(): void {
+  try {
+    const { hard } = getrlimit(RLIMIT_CORE);
+    setrlimit(RLIMIT_CORE, { soft: 0n, hard });
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(`failed to disable core dumps: ${error.reason}`);
+  }
+}

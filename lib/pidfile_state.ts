@@ -1,0 +1,243 @@
+/**
+ * Reading pidfiles: who runs, if anybody. Port of `read_pidfile__()` in
+ * daemon-unix.c.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import {
+  close,
+  type FileStat,
+  fstat,
+  isRegularFile,
+  isSameFile,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  open,
+  read,
+  statFile,
+  unlink,
+} from "../ffi/file.ts";
+import { Errno, LibcError, strerror } from "../ffi/libc.ts";
+import { fcntlGetlk, fcntlSetlk } from "../ffi/lock.ts";
+import { getpid, namespacePids } from "../ffi/process.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** What a pidfile says, by its lock. */
+export type PidfileState =
+  /** There is none, or it was stale and is removed. */
+  | { readonly kind: "none" }
+  /** The daemon runs. */
+  | { readonly kind: "running"; readonly pid: number }
+  /** The daemon runs, in another PID namespace; `pid` if it has one in ours. */
+  | { readonly kind: "elsewhere"; readonly pid?: number }
+  /** Somebody else is about to remove it, and soon done. */
+  | { readonly kind: "busy"; readonly errno: number }
+  /** It cannot be read, or names nobody. */
+  | { readonly kind: "error"; readonly errno: number };
+
+/**
+ * Our own pidfile. We must not open it again: closing any descriptor of a
+ * locked file gives up the lock.
+ */
+let ourPidfile: FileStat | undefined;
+
+/**
+ * Remembers which file is this process's pidfile.
+ *
+ * @param stat A look at it; `undefined` in a child, which has no lock.
+ */
+export function setOurPidfile(stat: FileStat | undefined): void {
+  ourPidfile = stat;
+}
+
+/**
+ * Reads a pidfile.
+ *
+ * @param pidfile The file.
+ * @param deleteIfStale Whether one that nobody holds is removed.
+ * @returns What it says. Problems are logged.
+ */
+export function pidfileState(
+  pidfile: string,
+  deleteIfStale: boolean,
+): PidfileState {
+  if (ourPidfile !== undefined && namesFile(pidfile, ourPidfile)) {
+    return { kind: "running", pid: getpid() };
+  }
+  let fd: number;
+  try {
+    // Not blocking: it may be a FIFO. Asking for a lock needs no write access.
+    const mode = deleteIfStale ? O_RDWR : O_RDONLY;
+    fd = open(pidfile, mode | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno === Errno.ENOENT && deleteIfStale) return { kind: "none" };
+    vlog.warn(`${pidfile}: open: ${error.reason}`);
+    return { kind: "error", errno: error.errno };
+  }
+  try {
+    return openPidfileState(pidfile, fd, deleteIfStale);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(`${pidfile}: ${error.call}: ${error.reason}`);
+    return { kind: "error", errno: error.errno };
+  } finally {
+    close(fd);
+  }
+}
+
+function openPidfileState(
+  pidfile: string,
+  fd: number,
+  deleteIfStale: boolean,
+): PidfileState {
+  const file = fstat(fd);
+  if (!isRegularFile(file)) {
+    vlog.warn(`${pidfile}: not a regular file`);
+    return { kind: "error", errno: Errno.EINVAL };
+  }
+  const holder = fcntlGetlk(fd);
+  if (holder === undefined) {
+    if (deleteIfStale) return deleteStale(pidfile, fd, file);
+    vlog.dbg(`${pidfile}: pid file is stale`);
+    return { kind: "error", errno: Errno.ESRCH };
+  }
+  if (holder <= 0) return { kind: "elsewhere" };
+  const line = new Uint8Array(127);
+  const length = read(fd, line);
+  if (length === 0) {
+    vlog.warn(`${pidfile}: read: unexpected end of file`);
+    return { kind: "error", errno: Errno.ESRCH };
+  }
+  const text = fromBytes(line.subarray(0, length)).split("\n")[0]!;
+  const pid = /^\s*(\d+)/.exec(text)?.[1];
+  if (Number(pid) === holder) return { kind: "running", pid: holder };
+  // A daemon in a container has written the number that it has in there.
+  if (pid !== undefined && namespacePids(holder).includes(Number(pid))) {
+    return { kind: "elsewhere", pid: holder };
+  }
+  // The process that has the lock is not the one that wrote the file: it has
+  // found it stale and is about to remove it.
+  vlog.warn(
+    `${pidfile}: stale pidfile for pid ${text} being deleted by pid ${holder}`,
+  );
+  return { kind: "busy", errno: Errno.ESRCH };
+}
+
+/**
+ * Removes a pidfile that nobody holds.
+ *
+ * Removing it by name alone would be a race: by then somebody else may have
+ * removed it and put a valid one in its place, and we would remove that. So we
+ * lock it first. Only one process can have the lock, only that one has the
+ * right to remove the file, and only while the name is still that file's.
+ */
+function deleteStale(
+  pidfile: string,
+  fd: number,
+  file: FileStat,
+): PidfileState {
+  try {
+    fcntlSetlk(fd);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno !== Errno.EAGAIN && error.errno !== Errno.EACCES) {
+      throw error;
+    }
+    vlog.dbg(`${pidfile}: lost race to lock pidfile`);
+    return { kind: "busy", errno: error.errno };
+  }
+  if (!namesFile(pidfile, file)) {
+    vlog.dbg(`${pidfile}: lost race to delete pidfile`);
+    return { kind: "busy", errno: Errno.EALREADY };
+  }
+  try {
+    unlink(pidfile);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(
+      `${pidfile}: failed to delete stale pidfile (${error.reason})`,
+    );
+    return { kind: "error", errno: error.errno };
+  }
+  vlog.dbg(`${pidfile}: deleted stale pidfile`);
+  return { kind: "none" };
+}
+
+/**
+ * Whether a name is that of a file we have looked at.
+ *
+ * @param path The name.
+ * @param file The look.
+ * @returns Whether it is; not when nothing has that name.
+ */
+export function namesFile(path: string, file: FileStat): boolean {
+  try {
+    return isSameFile(statFile(path), file);
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Opens and reads a pid from a pidfile. Port of `read_pidfile()`.
+ *
+ * @param pidfile The file.
+ * @returns The pid of the running daemon; otherwise an errno, negative:
+ * `-ENOENT` without a file, `-ESRCH` for a stale one and for one that somebody
+ * is removing. Beyond the C: `-EREMOTE` when the daemon runs in a PID namespace
+ * where it has no pid of ours.
+ * @example
+ * ```ts
+ * import { readPidfile } from "@tend/daemon";
+ *
+ * const pid = readPidfile("/run/web.pid");
+ * console.log(pid > 0 ? `runs as pid ${pid}` : "does not run");
+ * ```
+ */
+export function readPidfile(pidfile: string): number {
+  const state = pidfileState(pidfile, false);
+  switch (state.kind) {
+    case "running":
+      return state.pid;
+    case "elsewhere":
+      return state.pid ?? -Errno.EREMOTE;
+    case "none":
+      return -Errno.ENOENT;
+    case "busy":
+    case "error":
+      return -state.errno;
+  }
+}
+
+/**
+ * Says why a pidfile forbids a start.
+ *
+ * @param pidfile The file.
+ * @param state What it says.
+ * @returns The C's message, or `undefined` when nothing forbids it.
+ */
+export function startObstacle(
+  pidfile: string,
+  state: PidfileState,
+): string | undefined {
+  switch (state.kind) {
+    case "none":
+      return undefined;
+    case "running":
+      return `${pidfile}: already running as pid ${state.pid}, aborting`;
+    case "elsewhere":
+      return `${pidfile}: already running (in another PID namespace), aborting`;
+    case "busy":
+    case "error":
+      return `${pidfile}: pidfile check failed (${
+        strerror(state.errno)
+      }), aborting`;
+  }
+}

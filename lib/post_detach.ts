@@ -1,0 +1,40 @@
+/**
+ * Leaving what belongs to the caller.
+ *
+ * @module
+ */
+import { chdir } from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
+import { closeStandardFds } from "./standard_fds.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+import { keepConsole } from "./vlog_sinks.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** Where a daemon leaves its caller's things behind. */
+export interface Detachment {
+  /** Whether it runs in the background, in a session of its own. */
+  readonly detach: boolean;
+  /** Whether its working directory becomes `/` when it detaches. */
+  readonly chdir: boolean;
+}
+
+/**
+ * Leaves the caller's directory and standard descriptors, when the process is
+ * to detach. Only the console stays, until `dropConsole()`: the start may fail
+ * yet. Port of `daemonize_post_detach()`.
+ *
+ * @param how Whether and how to detach.
+ */
+export function daemonizePostDetach(
+  { detach, chdir: leave }: Detachment,
+): void {
+  if (!detach) return;
+  try {
+    if (leave) chdir("/");
+    closeStandardFds(keepConsole());
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.fatal(`could not detach from foreground session: ${error.message}`);
+  }
+}

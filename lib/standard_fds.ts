@@ -1,0 +1,84 @@
+/**
+ * Letting go of the caller's descriptors.
+ *
+ * @module
+ */
+import { readDirectory } from "../ffi/directory.ts";
+import {
+  close,
+  closesOnExec,
+  dup3,
+  type FileStat,
+  fstat,
+  isSameFile,
+  O_CLOEXEC,
+  O_RDWR,
+  open,
+} from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+
+const STANDARD_FDS = [0, 1, 2];
+
+/**
+ * Puts the standard descriptors on `/dev/null`, and what Deno has duplicated
+ * of them. Port of `close_standard_fds()` in daemon.c.
+ *
+ * As long as one duplicate is open the reader of our output sees no end, and
+ * its writer gets no SIGPIPE. All of Deno's own descriptors are closed on
+ * exec, so a duplicate without that is the program's, and stays.
+ *
+ * @param keep A duplicate that stays for now.
+ * @throws {LibcError} When `/dev/null` cannot be opened.
+ */
+export function closeStandardFds(keep = -1): void {
+  const standard = STANDARD_FDS.map(fstatIfOpen);
+  const duplicates = openFds().filter((fd) => {
+    if (fd <= 2 || fd === keep || !closesOnExecIfOpen(fd)) return false;
+    const stat = fstatIfOpen(fd);
+    return stat !== undefined &&
+      standard.some((other) => other !== undefined && isSameFile(stat, other));
+  });
+  const devNull = open("/dev/null", O_RDWR);
+  for (const fd of STANDARD_FDS) dup3IfOther(devNull, fd, 0);
+  for (const fd of duplicates) dup3IfOther(devNull, fd, O_CLOEXEC);
+  if (devNull > 2) close(devNull);
+}
+
+/**
+ * Closes every descriptor above 2 that a program would inherit: the caller's,
+ * which may be its lock or its end of a pipe.
+ */
+export function closeInheritedFds(): void {
+  for (const fd of openFds()) {
+    if (fd > 2 && closesOnExecIfOpen(fd) === false) close(fd);
+  }
+}
+
+/** `dup3()` refuses to copy a descriptor onto itself. */
+function dup3IfOther(fd: number, onto: number, flags: number): void {
+  if (fd !== onto) dup3(fd, onto, flags);
+}
+
+function openFds(): number[] {
+  return readDirectory("/proc/self/fd").map(Number);
+}
+
+function fstatIfOpen(fd: number): FileStat | undefined {
+  return ifOpen(() => fstat(fd));
+}
+
+/** The listing names the descriptor it was read through, which is gone. */
+function closesOnExecIfOpen(fd: number): boolean | undefined {
+  return ifOpen(() => closesOnExec(fd));
+}
+
+function ifOpen<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.EBADF) {
+      return undefined;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * The places where vlog's messages go.
+ *
+ * @module
+ */
+import {
+  close,
+  dupFrom,
+  O_APPEND,
+  O_CREAT,
+  O_NOCTTY,
+  O_WRONLY,
+  open,
+  writeFully,
+} from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
+import {
+  LOG_ALERT,
+  LOG_DEBUG,
+  LOG_ERR,
+  LOG_NOTICE,
+  LOG_WARNING,
+  syslog,
+} from "../ffi/syslog.ts";
+import { programName } from "./program_name.ts";
+import type { Destination, Level } from "./vlog_levels.ts";
+
+const STDERR = 2;
+
+/** Where the console is. */
+let consoleFd = STDERR;
+
+/** The priorities that vlog.c gives its levels in the system's log. */
+const PRIORITIES = {
+  emer: LOG_ALERT,
+  err: LOG_ERR,
+  warn: LOG_WARNING,
+  info: LOG_NOTICE,
+  dbg: LOG_DEBUG,
+} as const satisfies Record<Exclude<Level, "off">, number>;
+
+/** A message, all but its time in its text. */
+export interface Line {
+  /** When, in milliseconds since 1970. */
+  readonly timestamp: number;
+  /** How important. */
+  readonly level: Exclude<Level, "off">;
+  /** Sequence number, module, level and message, with bars between them. */
+  readonly text: string;
+}
+
+/** What takes messages, for each destination. */
+export const SINKS: Record<Destination, (line: Line) => void> = {
+  console: ({ timestamp, text }) => {
+    const seconds = new Date(timestamp).toISOString().slice(0, 19);
+    writeConsole(`${seconds}Z|${text}\n`);
+  },
+  file: ({ timestamp, text }) => {
+    if (logFile === undefined) return;
+    try {
+      append(logFile, `${new Date(timestamp).toISOString()}|${text}\n`);
+    } catch (error) {
+      if (!(error instanceof LibcError)) throw error;
+      if (!fileFailed) writeConsole(`${logFile}: ${error.message}\n`);
+      fileFailed = true;
+      return;
+    }
+    fileFailed = false;
+  },
+  syslog: ({ level, text }) => {
+    syslog(programName(), PRIORITIES[level], text);
+  },
+};
+
+let logFile: string | undefined;
+/** Whether the last write failed: one complaint, not one a line. */
+let fileFailed = false;
+
+/**
+ * Sets the file for messages. It is opened for each message alone: whoever
+ * waits for months must not hold a file that was rotated away. Port of
+ * `vlog_set_log_file()`.
+ *
+ * @param path The file; made with mode 0640 when it is not there.
+ * @throws {LibcError} When it cannot be opened for writing.
+ */
+export function setLogFile(path: string): void {
+  append(path, "");
+  logFile = path;
+}
+
+function append(path: string, text: string): void {
+  const fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
+  try {
+    writeFully(fd, text);
+  } finally {
+    close(fd);
+  }
+}
+
+/**
+ * Keeps the console for what has yet to be said, while the standard
+ * descriptors are let go of.
+ *
+ * @returns The descriptor that is the console now; closed on exec.
+ * @throws {LibcError} When there is no descriptor to be had.
+ */
+export function keepConsole(): number {
+  consoleFd = dupFrom(STDERR, STDERR + 1, true);
+  return consoleFd;
+}
+
+/** Lets go of what {@linkcode keepConsole} has kept. */
+export function dropConsole(): void {
+  if (consoleFd !== STDERR) close(consoleFd);
+  consoleFd = STDERR;
+}
+
+/**
+ * Writes to the console. What cannot be written there cannot be told anywhere.
+ *
+ * @param text The text.
+ */
+export function writeConsole(text: string): void {
+  try {
+    writeFully(consoleFd, text);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+  }
+}
