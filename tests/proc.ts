@@ -1,0 +1,109 @@
+/**
+ * Processes as `/proc` shows them.
+ *
+ * @module
+ */
+
+/** What `/proc/PID/stat` and `/proc/PID/status` say of a process. */
+export interface Process {
+  /** One letter, `S` for a sleeping one. */
+  readonly state: string;
+  /** Its parent. */
+  readonly ppid: number;
+  /** Its process group. */
+  readonly pgrp: number;
+  /** Its session. */
+  readonly session: number;
+  /** The lines of its `status`, by name. */
+  readonly status: ReadonlyMap<string, string>;
+}
+
+/** Looks at a process; `undefined` when it has ended, waited for or not. */
+export function look(pid: number): Process | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const [state, ppid, pgrp, session] = stat.slice(stat.lastIndexOf(")") + 2)
+      .split(" ");
+    if (state === "Z" || state === "X") return undefined;
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`).split("\n")
+      .map((line) => line.split(":\t") as [string, string]);
+    return {
+      state: state!,
+      ppid: Number(ppid),
+      pgrp: Number(pgrp),
+      session: Number(session),
+      status: new Map(status),
+    };
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a process runs: a zombie does not. */
+export function isAlive(pid: number): boolean {
+  return look(pid) !== undefined;
+}
+
+/** The parent of a process that runs. */
+export function parentOf(pid: number): number {
+  const process = look(pid);
+  if (process === undefined) throw new Error(`pid ${pid} does not run`);
+  return process.ppid;
+}
+
+/** The children of a process that run. */
+export function childrenOf(pid: number): number[] {
+  return pids().filter((child) => look(child)?.ppid === pid);
+}
+
+/** What `ps` shows of a process, its arguments apart by blanks. */
+export function titleOf(pid: number): string {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`)
+    .replace(/\0+$/, "").replaceAll("\0", " ");
+}
+
+/** What a process's descriptors refer to, by number. */
+export function fdsOf(pid: number): Map<number, string> {
+  const fds = new Map<number, string>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    try {
+      fds.set(Number(name), Deno.readLinkSync(`/proc/${pid}/fd/${name}`));
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+  return fds;
+}
+
+/** The numbers of the signals in a mask of `/proc/PID/status`, as `SigIgn`. */
+export function signalsIn(pid: number, mask: string): number[] {
+  const bits = BigInt(`0x${look(pid)?.status.get(mask) ?? "0"}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1)
+    .filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}
+
+/** The processes in whose environment a text stands. */
+export function pidsWithEnvironment(text: string): number[] {
+  return pids().filter((pid) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/environ`).includes(text);
+    } catch (error) {
+      if (isGone(error) || error instanceof Deno.errors.PermissionDenied) {
+        return false;
+      }
+      throw error;
+    }
+  });
+}
+
+function pids(): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
+    .filter((pid) => pid > 0);
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    // ESRCH, from a process that ends while it is read.
+    (error instanceof Error && error.message.includes("os error 3"));
+}
