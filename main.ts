@@ -1,3 +1,3 @@
 import { main } from "./lib/cli/main.ts";
 
-main(Deno.args);
+main();

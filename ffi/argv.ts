@@ -20,7 +20,13 @@ const PR_SET_MM = 35;
 const PR_SET_MM_MAP = 14n;
 
 /** `struct prctl_mm_map`, the same on x86-64 and aarch64. */
-const MM_MAP = { size: 104, auxvSize: 96, exeFd: 100 } as const;
+const MM_MAP = {
+  size: 104,
+  brk: 40,
+  argStart: 56,
+  argEnd: 64,
+  exeFd: 100,
+} as const;
 
 /** Where fields of `/proc/self/stat` stand, counted from the third as 0. */
 const STAT = {
@@ -37,12 +43,21 @@ const STAT = {
 } as const;
 
 const TITLE_SIZE = 4096;
-/** What the kernel shows as our arguments. It reads it whenever it likes. */
-let title: Uint8Array<ArrayBuffer> | undefined;
+
+/** Where the kernel looks for our arguments. */
+interface ArgvPlace {
+  /** The `struct prctl_mm_map` that says so. */
+  readonly map: DataView<ArrayBuffer>;
+  /** Where they were at first, and where they ended. */
+  readonly original: readonly [start: bigint, end: bigint];
+  /** Our own place for them. The kernel reads it whenever it likes. */
+  readonly title: Uint8Array<ArrayBuffer>;
+}
+
+let place: ArgvPlace | undefined;
 
 /**
- * The arguments of this process as bytes; `Deno.args` has replaced what is not
- * UTF-8.
+ * The arguments of this process, as bytes.
  *
  * @returns The arguments, with the program's name first.
  * @throws {LibcError} When `/proc` is not mounted.
@@ -60,6 +75,19 @@ export function readArgv(): Uint8Array<ArrayBuffer>[] {
 }
 
 /**
+ * The arguments that `Deno.args` stands for, as bytes. It has replaced what is
+ * not UTF-8; in the executable that `scripts/build.ts` makes all of them are
+ * empty there, and only their number is right.
+ *
+ * @returns The arguments, without what comes before them.
+ * @throws {LibcError} When `/proc` is not mounted.
+ */
+export function readArgs(): Uint8Array<ArrayBuffer>[] {
+  const argv = readArgv();
+  return argv.slice(argv.length - Deno.args.length);
+}
+
+/**
  * Sets what `ps` shows of this process.
  *
  * Until now that was its arguments, beside its environment on the stack. A
@@ -72,16 +100,26 @@ export function readArgv(): Uint8Array<ArrayBuffer>[] {
  * `CONFIG_CHECKPOINT_RESTORE` does.
  */
 export function setArgv(text: CString): void {
-  if (title === undefined) {
-    const place = new Uint8Array(TITLE_SIZE);
-    moveArgv(BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(place))));
-    title = place;
-  }
+  const { title } = place ??= findArgv();
+  const bytes = toBytes(text).subarray(0, TITLE_SIZE - 1);
+  const start = BigInt(
+    Deno.UnsafePointer.value(Deno.UnsafePointer.of(title)),
+  );
   title.fill(0);
-  title.set(toBytes(text).subarray(0, TITLE_SIZE - 1));
+  title.set(bytes);
+  moveArgv(place, start, start + BigInt(bytes.length + 1));
 }
 
-function moveArgv(argStart: bigint): void {
+/**
+ * Shows the arguments again, as they were given.
+ *
+ * @throws {LibcError} When the kernel refuses.
+ */
+export function restoreArgv(): void {
+  if (place !== undefined) moveArgv(place, ...place.original);
+}
+
+function findArgv(): ArgvPlace {
   const stat = procStat("self") ?? [];
   const field = (index: number) => BigInt(stat[index] ?? 0);
   const map = new DataView(new ArrayBuffer(MM_MAP.size));
@@ -93,18 +131,28 @@ function moveArgv(argStart: bigint): void {
     field(STAT.startBrk),
     0n,
     field(STAT.startStack),
-    argStart,
-    argStart + BigInt(TITLE_SIZE),
+    0n,
+    0n,
     field(STAT.envStart),
     field(STAT.envEnd),
     0n, // auxv: as it is
   ].forEach((value, i) => map.setBigUint64(8 * i, value, true));
   map.setUint32(MM_MAP.exeFd, 0xffff_ffff, true);
+  return {
+    map,
+    original: [field(STAT.argStart), field(STAT.argEnd)],
+    title: new Uint8Array(TITLE_SIZE),
+  };
+}
+
+function moveArgv({ map }: ArgvPlace, start: bigint, end: bigint): void {
+  map.setBigUint64(MM_MAP.argStart, start, true);
+  map.setBigUint64(MM_MAP.argEnd, end, true);
   const bytes = new Uint8Array(map.buffer);
   const size = BigInt(MM_MAP.size);
   const { prctl, sbrk } = libc;
   // The end of the heap last: an allocation may move it.
-  map.setBigUint64(8 * 5, sbrk(0n), true);
+  map.setBigUint64(MM_MAP.brk, sbrk(0n), true);
   checked(
     "prctl(PR_SET_MM_MAP)",
     prctl(PR_SET_MM, PR_SET_MM_MAP, bytes, size, 0n),

@@ -9,6 +9,7 @@ export type CString = string | Uint8Array;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Makes a C string.
@@ -48,6 +49,24 @@ export function toBytes(text: CString): Uint8Array<ArrayBuffer> {
  */
 export function fromBytes(bytes: Uint8Array): string {
   return decoder.decode(bytes);
+}
+
+/**
+ * Text of bytes that have to be UTF-8: changed in decoding, a name would be that
+ * of another file.
+ *
+ * @param bytes Any bytes.
+ * @param what What they are, for the error.
+ * @returns The text.
+ * @throws {TypeError} When they are not UTF-8.
+ */
+export function fromUtf8(bytes: Uint8Array, what: string): string {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new TypeError(`${what} is not valid UTF-8: ${fromBytes(bytes)}`);
+  }
 }
 
 /** An array of C strings that ends in NULL, as `argv`. */

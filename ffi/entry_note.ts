@@ -2,8 +2,9 @@
  * What the program's first instructions noted, before Deno's runtime began.
  *
  * Rust's runtime ignores SIGPIPE ahead of all else and does not keep what the
- * caller had. So `scripts/entry.ts` gives the finished executable a new entry
- * point, which asks the kernel first.
+ * caller had; without a working directory it does not get as far as our code.
+ * So `scripts/entry.ts` gives the finished executable a new entry point, which
+ * looks first.
  *
  * @module
  */
@@ -27,11 +28,18 @@ export const ENTRY_NOTE = {
   slot: 16,
 } as const;
 
-/** `tendpipe`, as a little-endian number. */
-export const ENTRY_NOTE_MAGIC = 0x65706970646e6574n;
+/** `tendnote`, as a little-endian number. */
+export const ENTRY_NOTE_MAGIC = 0x65746f6e646e6574n;
 
-/** What the slot holds; 0, as all memory begins, when the kernel would not say. */
-export const SLOT_VALUE = { default: 1, ignored: 2 } as const;
+/**
+ * What the slot holds: one bit for SIGPIPE, or none when the kernel would not
+ * say, and perhaps that for the working directory.
+ */
+export const SLOT_BIT = {
+  sigpipeDefault: 1,
+  sigpipeIgnored: 2,
+  cwdRemoved: 4,
+} as const;
 
 /**
  * What SIGPIPE did to this process when it began, as its caller had it.
@@ -40,18 +48,28 @@ export const SLOT_VALUE = { default: 1, ignored: 2 } as const;
  * `scripts/build.ts` made.
  */
 export function sigpipeAtEntry(): "default" | "ignored" | undefined {
+  const slot = readSlot() ?? 0;
+  if (slot & SLOT_BIT.sigpipeDefault) return "default";
+  if (slot & SLOT_BIT.sigpipeIgnored) return "ignored";
+  return undefined;
+}
+
+/**
+ * Whether this process began in a directory that had been removed, or in a
+ * file system that had been unmounted. It is in `/` then.
+ *
+ * @returns `false` also when that was not noted.
+ */
+export function cwdWasRemoved(): boolean {
+  return ((readSlot() ?? 0) & SLOT_BIT.cwdRemoved) !== 0;
+}
+
+function readSlot(): number | undefined {
   const address = Deno.UnsafePointer.create(libc.getauxval(AT_ENTRY));
   if (address === null) return undefined;
   const entry = new Deno.UnsafePointerView(address);
   if (entry.getBigUint64(ENTRY_NOTE.magic) !== ENTRY_NOTE_MAGIC) {
     return undefined;
   }
-  switch (entry.getUint8(Number(entry.getBigInt64(ENTRY_NOTE.slot)))) {
-    case SLOT_VALUE.default:
-      return "default";
-    case SLOT_VALUE.ignored:
-      return "ignored";
-    default:
-      return undefined;
-  }
+  return entry.getUint8(Number(entry.getBigInt64(ENTRY_NOTE.slot)));
 }

@@ -3,15 +3,9 @@
  *
  * @module
  */
-import { type CString, cString, toBytes } from "./c_string.ts";
-import {
-  bind,
-  checked,
-  Errno,
-  errno,
-  LibcError,
-  uninterrupted,
-} from "./libc.ts";
+import { close, O_CLOEXEC, read } from "./descriptor.ts";
+import { type CString, cString, fromBytes } from "./c_string.ts";
+import { bind, checked, errno, LibcError, uninterrupted } from "./libc.ts";
 
 const libc = bind({
   open: {
@@ -22,31 +16,11 @@ const libc = bind({
     ],
     result: "i32",
   },
-  close: { parameters: ["i32" /* int fd */], result: "i32" },
-  read: {
-    parameters: ["i32", /* int fd */ "buffer", /* void * */ "usize"],
-    result: "i64", // ssize_t
-  },
-  write: {
-    parameters: ["i32", /* int fd */ "buffer", /* const void * */ "usize"],
-    result: "i64", // ssize_t
-  },
-  dup: { parameters: ["i32" /* int fd */], result: "i32" },
-  dup3: { parameters: ["i32", "i32", "i32" /* int flags */], result: "i32" },
-  fcntl: {
-    parameters: ["i32", /* int fd */ "i32", /* int cmd */ "i32" /* int arg */],
-    result: "i32",
-  },
-  pipe2: {
-    parameters: ["buffer", /* int fds[2] */ "i32" /* int flags */],
-    result: "i32",
-  },
   rename: {
     parameters: ["buffer", /* const char * */ "buffer" /* const char * */],
     result: "i32",
   },
   unlink: { parameters: ["buffer" /* const char * */], result: "i32" },
-  ftruncate: { parameters: ["i32", /* int fd */ "i64"], result: "i32" },
   statx: {
     parameters: [
       "i32", // int dirfd
@@ -67,6 +41,22 @@ const libc = bind({
     parameters: ["buffer", /* char * */ "usize"],
     result: "pointer", // char *
   },
+  syscall: {
+    parameters: [
+      "i64", // long number
+      "i32", // pid_t
+      "i32", // pid_t
+      "i32", // int type
+      "u64", // unsigned long
+      "u64", // unsigned long
+    ],
+    result: "i64",
+  },
+  getpid: { parameters: [], result: "i32" }, // pid_t
+  readlink: {
+    parameters: ["buffer", /* const char * */ "buffer", "usize"],
+    result: "i64", // ssize_t
+  },
   access: {
     parameters: ["buffer", /* const char * */ "i32" /* int mode */],
     result: "i32",
@@ -80,20 +70,16 @@ export const O_CREAT = 0o100;
 export const O_NOCTTY = 0o400;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
-export const O_CLOEXEC = 0o2000000;
 /** Differs between the two architectures. */
 export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
-
-const F_GETFD = 1;
-const F_SETFD = 2;
-const F_DUPFD = 0;
-const F_DUPFD_CLOEXEC = 1030;
-const FD_CLOEXEC = 1;
 
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const X_OK = 1;
+/** glibc has no function for it. */
+const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
+const KCMP_FILE = 0;
 const PATH_MAX = 4096;
 
 const S_IFMT = 0o170000;
@@ -152,56 +138,6 @@ export function open(path: CString, flags: number, mode = 0): number {
 }
 
 /**
- * Closes a descriptor. On `EINTR` it is closed all the same, and trying again
- * could close somebody else's.
- *
- * @param fd The descriptor.
- * @throws {LibcError} `EBADF`, `EIO`.
- */
-export function close(fd: number): void {
-  try {
-    checked("close", libc.close(fd));
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.EINTR) return;
-    throw error;
-  }
-}
-
-/**
- * Reads what is there.
- *
- * @param fd The descriptor.
- * @param into Where the bytes go.
- * @returns The number of bytes, 0 at the end.
- * @throws {LibcError} `EAGAIN`, `EIO` and others.
- */
-export function read(fd: number, into: Uint8Array<ArrayBuffer>): number {
-  return uninterrupted(
-    "read",
-    () => libc.read(fd, into, BigInt(into.length)),
-  );
-}
-
-/**
- * Writes all of a text.
- *
- * @param fd The descriptor.
- * @param text What to write.
- * @throws {LibcError} `EPIPE`, `ENOSPC` and others.
- */
-export function writeFully(fd: number, text: CString): void {
-  let rest = toBytes(text);
-  while (rest.length > 0) {
-    const some = rest;
-    const n = uninterrupted(
-      "write",
-      () => libc.write(fd, some, BigInt(some.length)),
-    );
-    rest = rest.subarray(n);
-  }
-}
-
-/**
  * Reads a file whole; for files of `/proc`, which have no size.
  *
  * @param path The file.
@@ -229,73 +165,6 @@ export function readFile(path: CString): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Duplicates a descriptor to the lowest free number from `from` on.
- *
- * @param fd The descriptor.
- * @param from The lowest number to take.
- * @param closeOnExec Whether the new one is closed on exec.
- * @returns The new descriptor.
- * @throws {LibcError} `EBADF`, `EMFILE`; `EINVAL` when `from` is above the
- * limit of open files.
- */
-export function dupFrom(
-  fd: number,
-  from: number,
-  closeOnExec: boolean,
-): number {
-  const command = closeOnExec ? F_DUPFD_CLOEXEC : F_DUPFD;
-  return checked("fcntl(F_DUPFD)", libc.fcntl(fd, command, from));
-}
-
-/**
- * Makes one descriptor refer to the file of another; what it was is closed.
- *
- * @param fd The descriptor to copy.
- * @param onto The number that the copy gets. Must not be `fd`.
- * @param flags `O_CLOEXEC` or 0.
- * @throws {LibcError} `EBADF`, `EINVAL`.
- */
-export function dup3(fd: number, onto: number, flags: number): void {
-  uninterrupted("dup3", () => libc.dup3(fd, onto, flags));
-}
-
-/**
- * Asks whether a descriptor is closed on exec.
- *
- * @param fd The descriptor.
- * @returns Whether it is.
- * @throws {LibcError} `EBADF` when it is not open.
- */
-export function closesOnExec(fd: number): boolean {
-  const flags = checked("fcntl(F_GETFD)", libc.fcntl(fd, F_GETFD, 0));
-  return (flags & FD_CLOEXEC) !== 0;
-}
-
-/**
- * Says whether a descriptor is closed on exec.
- *
- * @param fd The descriptor.
- * @param on Whether it is.
- * @throws {LibcError} `EBADF` when it is not open.
- */
-export function setCloseOnExec(fd: number, on: boolean): void {
-  const flags = on ? FD_CLOEXEC : 0;
-  checked("fcntl(F_SETFD)", libc.fcntl(fd, F_SETFD, flags));
-}
-
-/**
- * Makes a pipe; both ends are closed on exec.
- *
- * @returns Its two ends.
- * @throws {LibcError} `EMFILE`, `ENFILE`.
- */
-export function pipe2(): { readFd: number; writeFd: number } {
-  const fds = new Int32Array(2);
-  checked("pipe2", libc.pipe2(new Uint8Array(fds.buffer), O_CLOEXEC));
-  return { readFd: fds[0]!, writeFd: fds[1]! };
-}
-
-/**
  * Renames a file; one that has the new name is replaced.
  *
  * @param from The old name.
@@ -316,17 +185,6 @@ export function rename(from: CString, to: CString): void {
 export function unlink(path: CString): void {
   const name = cString(path);
   checked("unlink", libc.unlink(name));
-}
-
-/**
- * Sets the size of an open file.
- *
- * @param fd The file, open for writing.
- * @param size Its new size in bytes.
- * @throws {LibcError} `EINVAL`, `EIO`.
- */
-export function ftruncate(fd: number, size: number): void {
-  uninterrupted("ftruncate", () => libc.ftruncate(fd, BigInt(size)));
 }
 
 /**
@@ -460,4 +318,44 @@ export function getcwd(): Uint8Array<ArrayBuffer> {
     throw new LibcError("getcwd", errno());
   }
   return path.slice(0, path.indexOf(0));
+}
+
+/**
+ * Reads a symbolic link.
+ *
+ * @param path The link.
+ * @returns What it refers to.
+ * @throws {LibcError} `ENOENT`, `EINVAL` when it is not one.
+ */
+export function readLink(path: CString): string {
+  const name = cString(path);
+  const target = new Uint8Array(PATH_MAX);
+  const length = checked(
+    "readlink",
+    libc.readlink(name, target, BigInt(target.length)),
+  );
+  return fromBytes(target.subarray(0, length));
+}
+
+/**
+ * Asks whether one descriptor is a duplicate of another: `kcmp()`. Two that
+ * were opened apart are not, though it is the same file.
+ *
+ * @param fd One descriptor.
+ * @param other The other.
+ * @returns Whether it is; where the kernel does not tell, whether it is the same
+ * file. Not when one of them is closed.
+ */
+export function isDuplicate(fd: number, other: number): boolean {
+  const pid = libc.getpid();
+  const order = Number(
+    libc.syscall(SYS_KCMP, pid, pid, KCMP_FILE, BigInt(fd), BigInt(other)),
+  );
+  if (order !== -1) return order === 0;
+  try {
+    return isSameFile(fstat(fd), fstat(other));
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
+  }
 }

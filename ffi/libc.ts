@@ -117,16 +117,27 @@ function lookUp(
   name: string,
   definition: Deno.ForeignFunction,
 ): (...args: never[]) => unknown {
-  libc ??= openLibc();
-  const address = libc.dlsym(null, cString(name));
-  if (address === null) {
-    throw new Error(`tend needs glibc, and this libc has no ${name}()`);
-  }
   const pointer = new Deno.UnsafeFnPointer(
-    address as Deno.PointerObject<Deno.ForeignFunction>,
+    symbol(name) as Deno.PointerObject<Deno.ForeignFunction>,
     definition,
   );
   return pointer.call.bind(pointer);
+}
+
+/**
+ * The address of a function or variable of libc.
+ *
+ * @param name Its name.
+ * @returns Its address.
+ * @throws {Error} When this is not glibc on Linux, or it has no such symbol.
+ */
+export function symbol(name: string): Deno.PointerObject {
+  libc ??= openLibc();
+  const address = libc.dlsym(null, cString(name));
+  if (address === null) {
+    throw new Error(`tend needs glibc, and this libc has no ${name}`);
+  }
+  return address;
 }
 
 const DLSYM = {

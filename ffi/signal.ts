@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { read } from "./descriptor.ts";
 import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
-import { read } from "./file.ts";
 
 const libc = bind({
   sigprocmask: {
@@ -87,7 +87,13 @@ export interface ReceivedSignal {
   readonly fromKernel: boolean;
 }
 
-function sigset(signals: Iterable<number>): Uint8Array<ArrayBuffer> {
+/**
+ * Makes a `sigset_t`.
+ *
+ * @param signals The signals in it.
+ * @returns Its bytes.
+ */
+export function sigset(signals: Iterable<number>): Uint8Array<ArrayBuffer> {
   const set = new Uint8Array(SIGSET_SIZE);
   for (const signal of signals) {
     const bit = signal - 1;
@@ -115,12 +121,27 @@ export function setSignalMask(signals: Iterable<number>): void {
  * @throws {LibcError} `EINVAL` when there is no such signal.
  */
 export function isIgnored(signal: number): boolean {
+  return handlerOf(signal) === SIG_IGN;
+}
+
+/**
+ * Asks whether this process has a handler for a signal.
+ *
+ * @param signal The signal.
+ * @returns Whether it has.
+ * @throws {LibcError} `EINVAL` when there is no such signal.
+ */
+export function isCaught(signal: number): boolean {
+  return ![SIG_DFL, SIG_IGN].includes(handlerOf(signal));
+}
+
+function handlerOf(signal: number): bigint {
   const old = new DataView(new ArrayBuffer(SIGACTION.size));
   checked(
     "sigaction",
     libc.sigaction(signal, null, new Uint8Array(old.buffer)),
   );
-  return old.getBigUint64(SIGACTION.handler, true) === SIG_IGN;
+  return old.getBigUint64(SIGACTION.handler, true);
 }
 
 /**

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { close } from "./descriptor.ts";
 import { type CString, cString } from "./c_string.ts";
 import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
-import { close, read } from "./file.ts";
 
 const libc = bind({
   poll: {
@@ -102,17 +102,26 @@ export function bootTime(): number {
 }
 
 /**
- * Makes a descriptor that can be read from a point in time on.
+ * Makes a descriptor for {@linkcode setTimerfd}.
  *
- * @param deadline Milliseconds on the clock of {@linkcode bootTime}, above 0.
  * @returns The descriptor; it is closed on exec.
- * @throws {LibcError} `EMFILE`, `ENOMEM`.
+ * @throws {LibcError} `EMFILE`, `ENFILE`, `ENOMEM`.
  */
-export function timerfd(deadline: number): number {
-  const fd = checked(
+export function timerfd(): number {
+  return checked(
     "timerfd_create",
     libc.timerfd_create(CLOCK_BOOTTIME, TFD_FLAGS),
   );
+}
+
+/**
+ * Sets when a descriptor can be read.
+ *
+ * @param fd A descriptor of {@linkcode timerfd}.
+ * @param deadline Milliseconds on the clock of {@linkcode bootTime}, above 0.
+ * @throws {LibcError} `EBADF`.
+ */
+export function setTimerfd(fd: number, deadline: number): void {
   const seconds = Math.floor(deadline / 1000);
   const nanoseconds = Math.ceil((deadline - seconds * 1000) * 1e6);
   // All zeros would mean "never".
@@ -131,7 +140,6 @@ export function timerfd(deadline: number): number {
       null,
     ),
   );
-  return fd;
 }
 
 /**
@@ -153,15 +161,6 @@ export function inotifyNames(directory: CString): number {
     throw error;
   }
   return fd;
-}
-
-/**
- * Forgets what a descriptor of {@linkcode inotifyNames} has to tell.
- *
- * @param fd The descriptor; it must be readable.
- */
-export function drainInotify(fd: number): void {
-  read(fd, new Uint8Array(4096));
 }
 
 /**

@@ -4,17 +4,31 @@
  *
  * @module
  */
-import { close } from "../ffi/file.ts";
+import { catchSignals, passOnPending } from "./pass_on.ts";
+import { disableCoreDumps } from "./restart.ts";
+import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { setsid, waitpid } from "../ffi/process.ts";
-import { exit, fatalSignalBlock } from "./fatal_signal.ts";
-import { catchSignals, monitorDaemon } from "./monitor.ts";
+import {
+  execvp,
+  getpid,
+  setsid,
+  threadCount,
+  waitpid,
+} from "../ffi/process.ts";
+import { timerfd } from "../ffi/wait.ts";
+import { setSignalMask } from "../ffi/signal.ts";
+import { exitStatusOf } from "../ffi/wait_status.ts";
+import { exit } from "./fatal_signal.ts";
+import { monitorDaemon } from "./monitor.ts";
 import type { RestartPolicy } from "./monitor_state.ts";
-import { makePidfile, removeLeftovers, runningObstacle } from "./pidfile.ts";
+import { makePidfile, obstacleOf, removeLeftovers } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { dropConsole } from "./vlog_sinks.ts";
+import { type SelfImage, selfImage } from "./self_image.ts";
+import { takeStage, withStage } from "./stage.ts";
 import {
+  type Child,
   forkAndWaitForStartup,
   forkNotifyStartup,
   type StartedFork,
@@ -24,7 +38,8 @@ import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
-const CONSEQUENCE = "could not detach from foreground session";
+/** What cannot be done when a step of detaching fails. */
+export const DETACH_FAILED = "could not detach from foreground session";
 
 /** What kind of daemon a process becomes. */
 export interface DaemonPlan {
@@ -32,6 +47,11 @@ export interface DaemonPlan {
   readonly detach: boolean;
   /** Whether its working directory becomes `/` when it detaches. */
   readonly chdir: boolean;
+  /**
+   * Whether its monitor leaves the working directory too. Not that of a program
+   * whose later daemons begin where the first did.
+   */
+  readonly monitorLeaves: boolean;
   /** The absolute path of its pidfile, if it has one. */
   readonly pidfile: string | undefined;
   /** Whether a pidfile that another process holds is replaced. */
@@ -44,41 +64,66 @@ export interface DaemonPlan {
 export interface Daemon {
   /** To be handed to {@linkcode daemonizeComplete}; -1 when nobody waits. */
   readonly notifyFd: number;
+  /** Whether it was forked by a monitor that has left its caller before. */
+  readonly isRestart: boolean;
+  /** The process that has forked it; `undefined` in the caller's own. */
+  readonly parent: number | undefined;
   /** The descriptor that holds the pidfile's lock, if there is one. */
   readonly pidfileFd: number | undefined;
 }
 
 /**
  * Forks as the plan wants it, and returns in the daemon alone, with its pidfile
- * locked and the fatal signals held back. Port of `daemonize_start()`.
+ * locked. Port of `daemonize_start()`.
  *
  * Its parents end by themselves: the caller's own process when the daemon is
  * ready or has failed, with the daemon's exit status then.
  *
  * @param plan What kind of daemon this process becomes.
+ * @param prepareForSignals Holds back the fatal signals in the daemon, or
+ * handles them: called before there is a pidfile that one could leave behind.
  * @returns What the daemon needs to go on.
  */
-export function daemonizeStart(plan: DaemonPlan): Daemon {
+export function daemonizeStart(
+  plan: DaemonPlan,
+  prepareForSignals: () => void,
+): Daemon {
   const { detach, pidfile, overwritePidfile, supervise } = plan;
-  if (pidfile !== undefined && !overwritePidfile) {
+  const stage = takeStage();
+  if (stage === undefined && pidfile !== undefined) {
     // Nothing is forked for what must fail. The daemon checks again, under the
     // lock.
-    const obstacle = runningObstacle(pidfile);
+    const obstacle = overwritePidfile ? undefined : obstacleOf(pidfile);
     if (obstacle !== undefined) vlog.fatal(obstacle);
   }
-  let notifyFd = -1;
-  if (detach || supervise !== undefined) {
+  let notifyFd = stage?.notifyFd ?? -1;
+  let isRestart = false;
+  let parent: number | undefined;
+  if (stage?.role !== "daemon" && (detach || supervise !== undefined)) {
+    const image = threadCount() === 1 ? undefined : selfImage();
     // One for all: read in a child, it tells of the child's signals.
     const signalFd = catchSignals();
-    if (detach) notifyFd = leaveForeground(plan, signalFd);
-    notifyFd = supervise === undefined
-      ? leaveSessionLeader(plan, signalFd, notifyFd)
-      : monitorDaemon({
+    if (detach) {
+      if (stage === undefined) {
+        notifyFd = leaveForeground(plan, image, signalFd);
+      }
+      leaveSession();
+    } else if (image !== undefined && stage === undefined) {
+      becomeMonitor(image);
+    }
+    // Known before the fork: a child of a killed parent has another.
+    parent = getpid();
+    if (supervise === undefined) {
+      notifyFd = leaveSessionLeader(plan, image, signalFd, notifyFd);
+    } else {
+      // Now, and not when it is wanted: then there may be none to be had.
+      const deadlineFd = timerfd();
+      ({ notifyFd, isRestart } = monitorDaemon({
         phase: "starting",
         policy: supervise,
         pidfile,
         detach,
-        chdir: plan.chdir,
+        chdir: plan.chdir && plan.monitorLeaves,
         daemonPid: 0,
         everReady: false,
         crashes: 0,
@@ -86,34 +131,62 @@ export function daemonizeStart(plan: DaemonPlan): Daemon {
         exitStatus: 0,
         coreDumped: false,
         lastRestart: undefined,
+        image,
         signalFd,
         startupFd: -1,
         notifyFd,
-        deadlineFd: -1,
-      });
+        deadline: undefined,
+        deadlineFd,
+      }));
+    }
     close(signalFd);
   }
-  fatalSignalBlock();
+  if (stage?.coreDumped) disableCoreDumps();
+  prepareForSignals();
   const pidfileFd = pidfile === undefined
     ? undefined
     : makePidfile(pidfile, overwritePidfile);
-  return { notifyFd, pidfileFd };
+  return { notifyFd, isRestart, parent, pidfileFd };
 }
 
 /** Forks into the background; the caller's process waits and ends here. */
-function leaveForeground(plan: DaemonPlan, signalFd: number): number {
-  const notifyFd = forkAndEndParent(plan, signalFd, (pid) => {
+function leaveForeground(
+  plan: DaemonPlan,
+  image: SelfImage | undefined,
+  signalFd: number,
+): number {
+  const child = { role: "detached", coreDumped: false, image } as const;
+  return forkAndEndParent(plan, child, signalFd, (pid) => {
     // The session leader, which nobody needs, must be gone when we return.
     if (plan.supervise === undefined) waitpid(pid);
   });
+}
+
+/**
+ * Starts the program again in this very process, as the monitor of a daemon in
+ * the foreground. Our other threads have no signal blocked, and one of those
+ * signals would end us and leave the daemon unwatched; the new image's threads
+ * have them blocked from the first moment.
+ */
+function becomeMonitor({ path, argv }: SelfImage): never {
+  const stage = { role: "monitor", notifyFd: -1, coreDumped: false } as const;
+  try {
+    return withStage(stage, () => execvp(path, argv));
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.fatal(`could not initiate process monitoring: ${error.message}`);
+  }
+}
+
+/** Leaves the caller's session, and what it has open for us. */
+function leaveSession(): void {
   try {
     setsid();
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    vlog.fatal(`${CONSEQUENCE}: ${error.message}`);
+    vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   }
   closeInheritedFds();
-  return notifyFd;
 }
 
 /**
@@ -122,13 +195,17 @@ function leaveForeground(plan: DaemonPlan, signalFd: number): number {
  */
 function leaveSessionLeader(
   plan: DaemonPlan,
+  image: SelfImage | undefined,
   signalFd: number,
   callerFd: number,
 ): number {
+  const child = { role: "daemon", coreDumped: false, image } as const;
   const notifyFd = forkAndEndParent(
     plan,
+    child,
     signalFd,
-    () => forkNotifyStartup(callerFd),
+    () => void forkNotifyStartup(callerFd),
+    callerFd,
   );
   // As long as we have it too, the caller would not hear of its child's end.
   close(callerFd);
@@ -141,23 +218,32 @@ function leaveSessionLeader(
  */
 function forkAndEndParent(
   { pidfile }: DaemonPlan,
+  child: Child,
   signalFd: number,
   whenReady: (pid: number) => void,
+  callerFd?: number,
 ): number {
   let forked: StartedFork;
   try {
-    forked = forkAndWaitForStartup(signalFd);
+    forked = forkAndWaitForStartup(child, signalFd, callerFd);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    vlog.fatal(`${CONSEQUENCE}: ${error.message}`);
+    vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   }
   if (forked.role === "child") return forked.notifyFd;
-  const { pid, startup } = forked;
+  const { pid, startup, stopSignal } = forked;
   if (startup.kind === "ended") {
     if (pidfile !== undefined) removeLeftovers(pidfile);
-    startupFailed(startup.status, CONSEQUENCE);
+    if (stopSignal !== undefined) exit(exitStatusOf(startup.status));
+    startupFailed(startup.status, DETACH_FAILED);
   }
+  const lateSignal = passOnPending(signalFd, pid);
   whenReady(pid);
+  // It was ready, and told to end: nobody must count on it.
+  const signal = lateSignal ?? stopSignal;
+  if (signal !== undefined) exit(128 + signal);
+  // A signal that came since is for us alone, and ends us before we say 0.
+  setSignalMask([]);
   exit(0);
 }
 
@@ -170,7 +256,11 @@ function forkAndEndParent(
  * @param notifyFd From there.
  */
 export function daemonizeComplete(plan: DaemonPlan, notifyFd: number): void {
-  daemonizePostDetach(plan);
+  const error = daemonizePostDetach(plan);
+  if (error !== undefined) vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   dropConsole();
-  if (notifyFd !== -1) forkNotifyStartup(notifyFd);
+  // Nobody looks after us, and our caller believes that we have failed.
+  if (notifyFd !== -1 && !forkNotifyStartup(notifyFd)) {
+    vlog.fatal("pipe write failed: the parent is gone");
+  }
 }

@@ -50,6 +50,6 @@ export const DAEMON_OPTIONS = [
  */
 export function daemonUsage(): string {
   const options = describeOptions(DAEMON_OPTIONS)
-    .replace("RUNDIR/NAME", `${rundir()}/${programName()}`);
+    .replace("RUNDIR/NAME", () => `${rundir()}/${programName()}`);
   return `\nDaemon options:\n${options}`;
 }

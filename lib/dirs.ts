@@ -5,8 +5,10 @@
  */
 import { isAbsolute } from "@std/path/is-absolute";
 import { join } from "@std/path/join";
-import { mkdir, statFile } from "../ffi/file.ts";
-import { isDirectory } from "../ffi/file.ts";
+import { resolve } from "@std/path/resolve";
+import { fromUtf8 } from "../ffi/c_string.ts";
+import { getenv } from "../ffi/environment.ts";
+import { isDirectory, mkdir, statFile, umask } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 
@@ -35,20 +37,25 @@ export function logdir(): string {
 }
 
 function directory(override: string, forRoot: string, xdg: string): string {
-  const given = Deno.env.get(override);
+  const given = variable(override);
   if (given) {
-    if (isAbsolute(given)) return given;
+    if (isAbsolute(given)) return resolve(given);
     throw new Error(`${override}: ${given} is not an absolute path`);
   }
   if (geteuid() === 0) return forRoot;
   // The XDG specification wants relative ones to be passed over.
-  const base = Deno.env.get(xdg);
+  const base = variable(xdg);
   if (base && isAbsolute(base)) return join(base, "tend");
-  const home = Deno.env.get("HOME");
+  const home = variable("HOME");
   if (home && isAbsolute(home)) return join(home, ".local/state/tend");
   throw new Error(
     `no directory to use: neither ${override} nor ${xdg} nor HOME is set`,
   );
+}
+
+function variable(name: string): string | undefined {
+  const value = getenv(name);
+  return value && fromUtf8(value, name);
 }
 
 /**
@@ -69,13 +76,27 @@ export function makeDirectory(path: string): void {
     }
   }
   makeDirectory(join(path, ".."));
+  // Whatever the caller's umask is, we have to use the directory ourselves.
+  const callers = umask(0o077);
+  umask(callers & 0o077);
   try {
     mkdir(path, geteuid() === 0 ? 0o755 : 0o700);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     // Somebody else may have made it since we looked.
-    if (error.errno !== Errno.EEXIST) {
+    if (error.errno !== Errno.EEXIST || !leadsToDirectory(path)) {
       throw new Error(`${path}: ${error.message}`, { cause: error });
     }
+  } finally {
+    umask(callers);
+  }
+}
+
+function leadsToDirectory(path: string): boolean {
+  try {
+    return isDirectory(statFile(path));
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
   }
 }

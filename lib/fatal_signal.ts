@@ -7,10 +7,13 @@
  *
  * @module
  */
-import { unlink } from "../ffi/file.ts";
+import { isAbsolute } from "@std/path/is-absolute";
+import { fromBytes } from "../ffi/c_string.ts";
+import { getcwd, unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { exitNow, getpid, kill } from "../ffi/process.ts";
+import { exitNow } from "../ffi/process.ts";
 import {
+  isCaught,
   isIgnored,
   raise,
   setDisposition,
@@ -32,15 +35,18 @@ export const FATAL_SIGNALS: readonly number[] = [
 
 const filesToUnlink = new Set<string>();
 const hooks: (() => void)[] = [];
+/** Whether they are a child's to see to. */
+let suspended = false;
 
 /**
  * Has a file removed when the process ends. Port of
  * `fatal_signal_add_file_to_unlink()`.
  *
- * @param path Its absolute path: the working directory may be another by then.
+ * @param path Its name. A relative one is taken from the working directory as
+ * it is now.
  */
 export function addFileToUnlink(path: string): void {
-  filesToUnlink.add(path);
+  filesToUnlink.add(absolute(path));
 }
 
 /**
@@ -50,14 +56,20 @@ export function addFileToUnlink(path: string): void {
  * @param path The path as it was given.
  */
 export function removeFileToUnlink(path: string): void {
-  filesToUnlink.delete(path);
+  filesToUnlink.delete(absolute(path));
+}
+
+/** The working directory may be another by the time of the end. */
+function absolute(path: string): string {
+  return isAbsolute(path) ? path : `${fromBytes(getcwd())}/${path}`;
 }
 
 /**
  * Has a function called when the process ends. Port of
  * `fatal_signal_add_hook()`.
  *
- * @param hook The function; what it throws is logged.
+ * @param hook The function. What it throws is logged, and `Deno.exit()` ends it
+ * alone.
  */
 export function addExitHook(hook: () => void): void {
   hooks.push(hook);
@@ -67,22 +79,39 @@ export function addExitHook(hook: () => void): void {
  * Runs the hooks and removes the files, once.
  */
 export function runExitHooks(): void {
-  for (const hook of hooks.splice(0)) {
-    try {
-      hook();
-    } catch (error) {
-      vlog.err(`exit hook failed: ${error}`);
-    }
-  }
+  if (suspended) return;
+  for (const hook of hooks.splice(0)) runHook(hook);
   for (const path of filesToUnlink) {
     filesToUnlink.delete(path);
     try {
       unlink(path);
     } catch (error) {
-      if (!(error instanceof LibcError)) throw error;
-      if (error.errno === Errno.ENOENT) continue;
-      vlog.warn(`could not unlink "${path}" (${error.reason})`);
+      // Whatever it is, the process has to end.
+      const reason = error instanceof LibcError ? error.reason : String(error);
+      if (error instanceof LibcError && error.errno === Errno.ENOENT) continue;
+      vlog.warn(`could not unlink "${path}" (${reason})`);
     }
+  }
+}
+
+/** Thrown where a hook calls `Deno.exit()`. */
+class HookExit extends Error {}
+
+/**
+ * Runs a hook. `Deno.exit()` ends the hook alone: the process is ending, and
+ * what comes after this hook has to be done all the same.
+ */
+function runHook(hook: () => void): void {
+  const exit = Deno.exit;
+  Deno.exit = () => {
+    throw new HookExit();
+  };
+  try {
+    hook();
+  } catch (error) {
+    if (!(error instanceof HookExit)) vlog.err(`exit hook failed: ${error}`);
+  } finally {
+    Deno.exit = exit;
   }
 }
 
@@ -98,12 +127,14 @@ export function exit(status: number): never {
 }
 
 /**
- * Forgets all files and hooks, in a parent whose child has them now. Port of
+ * Leaves all files and hooks to the child. The C forgets them in the parent; but
+ * a monitor's later children are to have them too. Port of
  * `fatal_signal_fork()`.
+ *
+ * @param role Which process this is.
  */
-export function fatalSignalFork(): void {
-  filesToUnlink.clear();
-  hooks.length = 0;
+export function fatalSignalFork(role: "parent" | "child"): void {
+  suspended = role === "parent";
 }
 
 /**
@@ -139,13 +170,25 @@ export function fatalSignalRun(): void {
 }
 
 /**
+ * Takes away Rust's handlers of SIGSEGV and SIGBUS. They are for stacks that
+ * overflow, and swallow the first of these that somebody sends; without them
+ * both kinds end the process.
+ */
+export function dropRustHandlers(): void {
+  for (const signal of [Signal.SIGSEGV, Signal.SIGBUS]) {
+    if (isCaught(signal)) setDisposition(signal, "default");
+  }
+}
+
+/**
  * Ends the process by a signal.
  *
  * @param signal The signal.
  */
-export function dieOf(signal: number): void {
+export function dieOf(signal: number): never {
   setDisposition(signal, "default");
   setSignalMask([]);
   raise(signal);
-  kill(getpid(), Signal.SIGKILL);
+  // The first process of a PID namespace is spared by its own signals.
+  exitNow(128 + signal);
 }

@@ -4,21 +4,15 @@
  *
  * @module
  */
-import { close } from "../ffi/file.ts";
+import { disableCoreDumps, isCrash } from "./restart.ts";
+import { passOn, STOP_SIGNALS } from "./pass_on.ts";
+import { close } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
 import { waitpidNoHang } from "../ffi/process.ts";
-import {
-  readSignalfd,
-  type ReceivedSignal,
-  setDisposition,
-  setSignalMask,
-  Signal,
-  signalfd,
-} from "../ffi/signal.ts";
+import { readSignalfd, type ReceivedSignal, Signal } from "../ffi/signal.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
-import { bootTime, timerfd, waitReadable } from "../ffi/wait.ts";
-import { caughtSignals, exit } from "./fatal_signal.ts";
+import { bootTime, setTimerfd, waitReadable } from "../ffi/wait.ts";
+import { exit } from "./fatal_signal.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
@@ -28,7 +22,6 @@ import { setSubprogramName } from "./program_name.ts";
 import {
   forkForStartup,
   forkNotifyStartup,
-  passOn,
   readStartup,
   startupFailed,
   type StartupFork,
@@ -41,59 +34,16 @@ const vlog: Vlog = vlogModule("daemon_unix");
 /** Restarts are at least so far apart. */
 const RESTART_INTERVAL_MS = 10_000;
 
-/** The ends that are followed by a restart. */
-const ERROR_SIGNALS: readonly number[] = [
-  Signal.SIGABRT,
-  Signal.SIGALRM,
-  Signal.SIGBUS,
-  Signal.SIGFPE,
-  Signal.SIGILL,
-  Signal.SIGPIPE,
-  Signal.SIGSEGV,
-  Signal.SIGXCPU,
-  Signal.SIGXFSZ,
-];
-
-/** The signals after which there is no restart. */
-const STOP_SIGNALS: readonly number[] = [Signal.SIGTERM, Signal.SIGINT];
-
-/** The signals that are passed on to the daemon. */
-const PASSED_ON_SIGNALS: readonly number[] = [
-  ...STOP_SIGNALS,
-  Signal.SIGHUP,
-  Signal.SIGQUIT,
-  Signal.SIGUSR1,
-  Signal.SIGUSR2,
-  Signal.SIGALRM,
-];
-
-/**
- * Whether an end of a daemon is a crash, to be followed by a restart. Port of
- * `should_restart()`.
- *
- * @param status How it ended.
- * @returns Whether one of the error signals killed it.
- */
-export function shouldRestart(status: WaitStatus): boolean {
-  return status.kind === "signaled" && ERROR_SIGNALS.includes(status.signal);
+/** What a daemon is to know of its monitor. */
+export interface MonitoredDaemon {
+  /** For `forkNotifyStartup()`. */
+  readonly notifyFd: number;
+  /** Whether there was one before it: the caller has long gone. */
+  readonly isRestart: boolean;
 }
 
-/**
- * Holds back the signals that a parent or monitor passes on, and makes the
- * descriptor where they are read.
- *
- * SIGCHLD gets its default effect back: a caller that had it ignored would
- * have the kernel throw away how our children ended.
- *
- * @returns The descriptor.
- * @throws {LibcError} When it cannot be made.
- */
-export function catchSignals(): number {
-  setDisposition(Signal.SIGCHLD, "default");
-  const signals = caughtSignals([...PASSED_ON_SIGNALS, Signal.SIGCHLD]);
-  setSignalMask(signals);
-  return signalfd(signals);
-}
+/** Why the monitor could not leave its caller's things, until it is said. */
+let detachError: LibcError | undefined;
 
 /** What a monitor hears. */
 type MonitorEvent =
@@ -116,8 +66,8 @@ const TABLE: {
   starting: {
     signal: passOnAndNote,
     ready: (state) => {
-      becameReady(state);
       state.phase = "running";
+      becameReady(state);
     },
     ended: startFailed,
     deadline: impossible,
@@ -126,8 +76,7 @@ const TABLE: {
     signal: passOnAndNote,
     ready: impossible,
     ended: (state, { status }) => {
-      const restart = state.policy !== "no" && shouldRestart(status);
-      if (restart) crashed(state, status);
+      if (isCrash(state.policy, status)) crashed(state, status);
       else ended(state, status);
     },
     deadline: impossible,
@@ -141,8 +90,7 @@ const TABLE: {
     ready: impossible,
     ended: impossible,
     deadline: (state) => {
-      close(state.deadlineFd);
-      state.deadlineFd = -1;
+      state.deadline = undefined;
     },
   },
   stopping: {
@@ -166,14 +114,14 @@ function impossible(state: MonitorState, event: MonitorEvent): never {
  * `monitor_daemon()`.
  *
  * @param state What the monitor knows.
- * @returns In the daemon: the descriptor for `forkNotifyStartup()`.
+ * @returns In the daemon: what it is to know.
  */
-export function monitorDaemon(state: MonitorState): number {
+export function monitorDaemon(state: MonitorState): MonitoredDaemon {
   if (state.policy !== "no") setSubprogramName("monitor");
   for (;;) {
     if (isDaemonDue(state)) {
-      const notifyFd = startDaemon(state);
-      if (notifyFd !== undefined) return notifyFd;
+      const daemon = startDaemon(state);
+      if (daemon !== undefined) return daemon;
     }
     if (state.policy !== "no") {
       proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
@@ -182,8 +130,8 @@ export function monitorDaemon(state: MonitorState): number {
   }
 }
 
-function isDaemonDue({ phase, daemonPid, deadlineFd }: MonitorState): boolean {
-  return daemonPid === 0 || (phase === "backingOff" && deadlineFd === -1);
+function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
+  return daemonPid === 0 || (phase === "backingOff" && deadline === undefined);
 }
 
 /**
@@ -197,14 +145,25 @@ function isDaemonDue({ phase, daemonPid, deadlineFd }: MonitorState): boolean {
  * 4. The deadline.
  */
 function waitForEvents(state: MonitorState): void {
-  const { signalFd, startupFd, deadlineFd } = state;
+  const { signalFd, startupFd, deadline } = state;
+  // While there is no deadline its timer may be one that has run out.
+  const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
   const ready = waitReadable(
-    [signalFd, startupFd, deadlineFd].filter((fd) => fd !== -1),
+    [signalFd, startupFd, deadlineFd, state.notifyFd]
+      .filter((fd) => fd !== -1),
   );
   handleSignals(state);
+  if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
+    close(state.notifyFd);
+    abandonStart(state);
+  }
   if (ready.includes(startupFd)) {
     state.startupFd = -1;
-    const startup = readStartup(state.daemonPid, startupFd);
+    const startup = readStartup(
+      state.daemonPid,
+      startupFd,
+      state.image === undefined,
+    );
     if (startup.kind === "ready") dispatch(state, "ready", startup);
     else dispatch(state, "ended", { kind: "ended", status: startup.status });
   }
@@ -221,6 +180,17 @@ function dispatch<K extends MonitorEvent["kind"]>(
 ): void {
   const handler: Handler<K> = TABLE[state.phase][kind];
   handler(state, event);
+}
+
+/**
+ * The caller has been killed while it waited: the write end of its pipe tells.
+ * Nobody counts on this daemon any more.
+ */
+function abandonStart(state: MonitorState): void {
+  state.notifyFd = -1;
+  vlog.warn("the process that waited for the start-up is gone");
+  const received = { signal: Signal.SIGTERM, fromKernel: false };
+  dispatch(state, "signal", { kind: "signal", received });
 }
 
 function handleSignals(state: MonitorState): void {
@@ -260,19 +230,23 @@ function passOnAndNote(
 /**
  * Forks the daemon.
  *
- * @returns In the daemon: the descriptor for `forkNotifyStartup()`.
+ * @returns In the daemon: what it is to know.
  */
-function startDaemon(state: MonitorState): number | undefined {
-  if (state.phase === "backingOff") {
+function startDaemon(state: MonitorState): MonitoredDaemon | undefined {
+  const isRestart = state.phase === "backingOff";
+  if (isRestart) {
     // Once more, right before the fork. A signal that comes later finds the
     // new daemon and is passed on to it.
     handleSignals(state);
     state.lastRestart = bootTime();
-    vlog.err(`${state.statusMsg}, restarting`);
   }
   let forked: StartupFork;
   try {
-    forked = forkForStartup();
+    forked = forkForStartup({
+      role: "daemon",
+      coreDumped: state.coreDumped,
+      image: state.image,
+    });
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     if (!state.everReady) vlog.fatal(`could not start: ${error.message}`);
@@ -282,16 +256,19 @@ function startDaemon(state: MonitorState): number | undefined {
   }
   if (forked.role === "child") {
     if (state.notifyFd !== -1) close(state.notifyFd);
+    close(state.deadlineFd);
     if (state.policy !== "no") proctitleRestore();
     setSubprogramName("");
     if (state.coreDumped) disableCoreDumps();
-    return forked.notifyFd;
+    return { notifyFd: forked.notifyFd, isRestart };
   }
+  // After the fork: the daemon's users wait for it, and not for our log.
+  if (isRestart) vlog.err(`${state.statusMsg}, restarting`);
   state.phase = "starting";
   state.daemonPid = forked.pid;
   state.startupFd = forked.startupFd;
   // Meanwhile the daemon starts, and the caller waits for both.
-  if (state.notifyFd !== -1) daemonizePostDetach(state);
+  if (state.notifyFd !== -1) detachError = daemonizePostDetach(state);
   return undefined;
 }
 
@@ -302,9 +279,14 @@ function startDaemon(state: MonitorState): number | undefined {
 function becameReady(state: MonitorState): void {
   state.everReady = true;
   if (state.notifyFd === -1) return;
+  if (detachError !== undefined) {
+    // The daemon has left; it would be lost if we gave up for this.
+    vlog.warn(`${detachError.message}, the monitor holds what the caller gave`);
+  }
   dropConsole();
-  forkNotifyStartup(state.notifyFd);
-  state.notifyFd = -1;
+  const { notifyFd } = state;
+  if (forkNotifyStartup(notifyFd)) state.notifyFd = -1;
+  else abandonStart(state);
 }
 
 /** A start came to nothing. The first one is the caller's affair. */
@@ -325,7 +307,12 @@ function startFailed(
   vlog.err(
     `fork child died before signaling startup (${processStatusMsg(status)})`,
   );
-  crashed(state, status);
+  // Whoever ends it on purpose while it starts wants no other.
+  if (status.kind === "signaled" && STOP_SIGNALS.includes(status.signal)) {
+    ended(state, status);
+  } else {
+    crashed(state, status);
+  }
 }
 
 function crashed(state: MonitorState, status: WaitStatus): void {
@@ -349,7 +336,8 @@ function crashed(state: MonitorState, status: WaitStatus): void {
 function backOffUntil(state: MonitorState, deadline: number | undefined): void {
   closeStartup(state);
   state.phase = "backingOff";
-  state.deadlineFd = deadline === undefined ? -1 : timerfd(deadline);
+  state.deadline = deadline;
+  if (deadline !== undefined) setTimerfd(state.deadlineFd, deadline);
 }
 
 /** The daemon has ended, and there will be no other. */
@@ -377,15 +365,4 @@ function leave(state: MonitorState, warn = false): never {
 function closeStartup(state: MonitorState): void {
   if (state.startupFd !== -1) close(state.startupFd);
   state.startupFd = -1;
-}
-
-/** Saves disk space. The soft limit alone: a daemon may want its dumps back. */
-function disableCoreDumps(): void {
-  try {
-    const { hard } = getrlimit(RLIMIT_CORE);
-    setrlimit(RLIMIT_CORE, { soft: 0n, hard });
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    vlog.warn(`failed to disable core dumps: ${error.reason}`);
-  }
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { SelfImage } from "./self_image.ts";
+
 /** Where a monitor is between two waits. */
 export type MonitorPhase =
   /** The daemon is forked and has not said that it is ready. */
@@ -17,7 +19,12 @@ export type MonitorPhase =
   | "stopping";
 
 /** Which ends of a daemon are followed by a new one. */
-export type RestartPolicy = "no" | "on-error-signal";
+export type RestartPolicy =
+  | "no"
+  /** The C's: an error signal. */
+  | "on-error-signal"
+  /** An uncaught error of a Deno program too, by its exit status. */
+  | "on-crash";
 
 /** All that a monitor knows. Descriptors are those of this process. */
 export interface MonitorState {
@@ -45,12 +52,16 @@ export interface MonitorState {
   coreDumped: boolean;
   /** When the last restart was, in milliseconds since boot. */
   lastRestart: number | undefined;
+  /** The program to start again for a daemon; `undefined` forks in place. */
+  readonly image: SelfImage | undefined;
   /** Read when a signal has come for the monitor or its daemon. */
   signalFd: number;
   /** Read when the daemon is ready; -1 while no start is under way. */
   startupFd: number;
   /** Written when the first daemon is ready; -1 afterwards. */
   notifyFd: number;
-  /** Read when backing off is over; -1 while there is no deadline. */
-  deadlineFd: number;
+  /** When backing off is over, in milliseconds since boot. */
+  deadline: number | undefined;
+  /** Read from the deadline on. */
+  readonly deadlineFd: number;
 }

@@ -69,17 +69,47 @@ export function parseOptions<const O extends readonly Option[]>(
   return { given, length };
 }
 
+/**
+ * Takes the options out of a command line that has others too.
+ *
+ * @param options The options that there are.
+ * @param words The command line.
+ * @returns The options that were given, and all other words; those from `--`
+ * on are left alone.
+ * @throws {UsageError} For an option without the value that it needs, and for
+ * one with a value that it does not take.
+ */
+export function takeOptions<const O extends readonly Option[]>(
+  options: O,
+  words: readonly string[],
+): { given: GivenOption<O[number]["name"]>[]; rest: string[] } {
+  const end = words.indexOf("--");
+  const considered = end === -1 ? words : words.slice(0, end);
+  const isOurs = (word: string) =>
+    word.startsWith("--") &&
+    options.some(({ name }) => name === splitLong(word).name.slice(2));
+  return {
+    given: considered.filter(isOurs).map((word) => parseOption(options, word)),
+    rest: [
+      ...considered.filter((word) => !isOurs(word)),
+      ...words.slice(considered.length),
+    ],
+  };
+}
+
 function parseOption(options: readonly Option[], word: string): GivenOption {
   const { name, value } = word.startsWith("--")
     ? splitLong(word)
-    : { name: word.slice(0, 2), value: word.slice(2).replace(/^=/, "") };
+    : splitShort(word);
   const option = options.find((option) =>
     name === `--${option.name}` || name === `-${option.letter}`
   );
   if (option === undefined) throw new UsageError(`unknown option ${name}`);
   const hasValue = value !== undefined && (value !== "" || word.includes("="));
   if (hasValue && option.value === "none") {
-    throw new UsageError(`option ${name} takes no value, and has ${value}`);
+    throw new UsageError(
+      `option ${name} takes no value, and has ${value || "an empty one"}`,
+    );
   }
   if (!hasValue && option.value === "required") {
     throw new UsageError(
@@ -87,6 +117,12 @@ function parseOption(options: readonly Option[], word: string): GivenOption {
     );
   }
   return { name: option.name, value: hasValue ? value : undefined };
+}
+
+function splitShort(word: string): { name: string; value: string } {
+  // By characters: one may be more than a unit of UTF-16.
+  const [dash, letter = "", ...value] = word;
+  return { name: `${dash}${letter}`, value: value.join("").replace(/^=/, "") };
 }
 
 function splitLong(word: string): { name: string; value: string | undefined } {

@@ -8,49 +8,34 @@
  *
  * @module
  */
-import { dirname } from "@std/path/dirname";
-import { resolve } from "@std/path/resolve";
+import { awaitOther } from "./pidfile_contention.ts";
+import { close, dupFrom, ftruncate, writeFully } from "../ffi/descriptor.ts";
+import { isAbsolute } from "@std/path/is-absolute";
 import {
-  close,
-  dupFrom,
   type FileStat,
   fstat,
-  ftruncate,
   isRegularFile,
   O_APPEND,
   O_CREAT,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
-  O_RDONLY,
   O_RDWR,
   open,
   rename,
   statFile,
-  writeFully,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { fcntlGetlk, fcntlSetlk } from "../ffi/lock.ts";
+import { fcntlSetlk } from "../ffi/lock.ts";
 import { getpid } from "../ffi/process.ts";
-import { signalfd } from "../ffi/signal.ts";
 import { geteuid } from "../ffi/user.ts";
-import {
-  bootTime,
-  inotifyNames,
-  pidfdOpen,
-  timerfd,
-  waitReadable,
-} from "../ffi/wait.ts";
-import { rundir } from "./dirs.ts";
-import {
-  addFileToUnlink,
-  FATAL_SIGNALS,
-  fatalSignalRun,
-  removeFileToUnlink,
-} from "./fatal_signal.ts";
+import { bootTime } from "../ffi/wait.ts";
+import { makeDirectory, rundir } from "./dirs.ts";
+import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
 import {
   namesFile,
   pidfileState,
+  removeIfStale,
   setOurPidfile,
   startObstacle,
 } from "./pidfile_state.ts";
@@ -63,6 +48,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 const PIDFILE_FD = 100;
 /** How long to wait for another process in the middle of its own start. */
 const CONTENTION_MS = 10_000;
+/** How long to wait for another process that is about to remove a file. */
+const REMOVAL_MS = 1_000;
 
 /**
  * The file that a pidfile's name stands for. Port of `make_pidfile_name()`.
@@ -80,9 +67,21 @@ const CONTENTION_MS = 10_000;
  * ```
  */
 export function makePidfileName(name?: string): string {
-  return name?.startsWith("/")
-    ? resolve(name)
-    : resolve(rundir(), name ?? `${programName()}.pid`);
+  // Not made shorter: after a symbolic link `..` is not what it looks like.
+  return name !== undefined && isAbsolute(name)
+    ? name
+    : `${rundir()}/${name ?? `${programName()}.pid`}`;
+}
+
+/**
+ * Makes the run directory for a pidfile that is named without a directory; any
+ * other directory is the user's to make.
+ *
+ * @param name The name, as for {@linkcode makePidfileName}.
+ * @throws {Error} When it cannot be made.
+ */
+export function makeRundirFor(name?: string): void {
+  if (name === undefined || !name.includes("/")) makeDirectory(rundir());
 }
 
 /**
@@ -126,7 +125,7 @@ export function makePidfile(pidfile: string, overwrite: boolean): number {
  * @param pidfile The file.
  */
 export function checkAlreadyRunning(pidfile: string): void {
-  const deadline = bootTime() + CONTENTION_MS;
+  const deadline = bootTime() + REMOVAL_MS;
   for (;;) {
     const state = pidfileState(pidfile, true);
     if (state.kind === "busy" && awaitOther(pidfile, deadline)) continue;
@@ -148,13 +147,11 @@ interface LockedFile {
  *
  * The C fails when it is locked. But whoever has it is done soon: the name goes
  * when it is renamed or removed, and the lock when its holder ends. Then we
- * look again, first whether its daemon runs now.
+ * look again.
  */
 function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
   const deadline = bootTime() + CONTENTION_MS;
   for (;;) {
-    const obstacle = runningObstacle(pidfile);
-    if (obstacle !== undefined) vlog.fatal(obstacle);
     const fd = openTmpfile(tmpfile);
     const error = lockPidfile(fd);
     if (error === undefined) {
@@ -167,6 +164,8 @@ function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
     close(fd);
     const isLocked = error.errno === Errno.EAGAIN ||
       error.errno === Errno.EACCES;
+    const obstacle = isLocked ? obstacleOf(pidfile) : undefined;
+    if (obstacle !== undefined) vlog.fatal(obstacle);
     if (isLocked && awaitOther(tmpfile, deadline)) continue;
     vlog.fatal(`${tmpfile}: fcntl(F_SETLK) failed (${error.reason})`);
   }
@@ -182,18 +181,18 @@ function lockTmpfile(tmpfile: string): LockedFile {
 }
 
 /**
- * Says why a start would fail for a daemon that runs, without touching a stale
+ * Says why a start would fail, as far as can be told without touching a stale
  * file.
  *
  * @param pidfile The file.
- * @returns The message, or `undefined` when no daemon runs.
+ * @returns The message, or `undefined` when nothing is in the way yet.
  */
-export function runningObstacle(pidfile: string): string | undefined {
+export function obstacleOf(pidfile: string): string | undefined {
   if (!exists(pidfile)) return undefined;
   const state = pidfileState(pidfile, false);
-  return state.kind === "running" || state.kind === "elsewhere"
-    ? startObstacle(pidfile, state)
-    : undefined;
+  const isPassing = state.kind === "busy" ||
+    (state.kind === "error" && state.errno === Errno.ESRCH);
+  return isPassing ? undefined : startObstacle(pidfile, state);
 }
 
 /**
@@ -224,6 +223,11 @@ function openTmpfile(tmpfile: string): number {
   if (!isRegularFile(file)) {
     vlog.fatal(`${tmpfile}: create failed (not a regular file)`);
   }
+  if (file.nlink > 1) {
+    vlog.fatal(
+      `${tmpfile}: create failed (it has another name too; remove it)`,
+    );
+  }
   if (file.uid !== geteuid()) {
     vlog.fatal(
       `${tmpfile}: create failed (it belongs to user ${file.uid}; remove it)`,
@@ -246,50 +250,6 @@ function moveOutOfTheWay(fd: number): number {
 }
 
 /**
- * Waits until a file may have been let go of by the process that has it
- * locked: until a name in its directory changes or that process ends.
- *
- * @returns Whether to look again; not when the time is over.
- */
-function awaitOther(path: string, deadline: number): boolean {
-  const fds: number[] = [];
-  try {
-    // The watch first: what happens after our look must wake us.
-    fds.push(inotifyNames(dirname(path)), timerfd(deadline));
-    const timer = fds[1]!;
-    const holder = holderOf(path);
-    if (holder === undefined) return true;
-    if (holder > 0) fds.push(pidfdOpen(holder));
-    fds.push(signalfd(FATAL_SIGNALS));
-    const ready = waitReadable(fds);
-    fatalSignalRun();
-    return !ready.includes(timer);
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.ESRCH) return true;
-    throw error;
-  } finally {
-    fds.forEach(close);
-  }
-}
-
-function holderOf(path: string): number | undefined {
-  let fd: number;
-  try {
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.ENOENT) {
-      return undefined;
-    }
-    throw error;
-  }
-  try {
-    return fcntlGetlk(fd);
-  } finally {
-    close(fd);
-  }
-}
-
-/**
  * Removes what a process that has ended has left of its pidfile, unless
  * another has the name by now.
  *
@@ -299,8 +259,8 @@ function holderOf(path: string): number | undefined {
 export function removeLeftovers(pidfile: string): boolean {
   let removed = false;
   for (const path of [pidfile, `${pidfile}.tmp`]) {
-    if (!exists(path)) continue;
-    removed = pidfileState(path, true).kind === "none" || removed;
+    if (!isOurs(path)) continue;
+    removed = removeIfStale(path) || removed;
   }
   return removed;
 }
@@ -312,6 +272,17 @@ function exists(path: string): boolean {
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     return error.errno !== Errno.ENOENT;
+  }
+}
+
+/** A file that a start refuses to write is not ours to remove. */
+function isOurs(path: string): boolean {
+  try {
+    const file = statFile(path);
+    return isRegularFile(file) && file.nlink === 1 && file.uid === geteuid();
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
   }
 }
 

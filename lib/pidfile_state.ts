@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { close, read } from "../ffi/descriptor.ts";
 import { fromBytes } from "../ffi/c_string.ts";
 import {
-  close,
   type FileStat,
   fstat,
+  isDirectory,
   isRegularFile,
   isSameFile,
   O_NOCTTY,
@@ -16,7 +17,6 @@ import {
   O_RDONLY,
   O_RDWR,
   open,
-  read,
   statFile,
   unlink,
 } from "../ffi/file.ts";
@@ -99,7 +99,8 @@ function openPidfileState(
   const file = fstat(fd);
   if (!isRegularFile(file)) {
     vlog.warn(`${pidfile}: not a regular file`);
-    return { kind: "error", errno: Errno.EINVAL };
+    const errno = isDirectory(file) ? Errno.EISDIR : Errno.EINVAL;
+    return { kind: "error", errno };
   }
   const holder = fcntlGetlk(fd);
   if (holder === undefined) {
@@ -167,6 +168,29 @@ function deleteStale(
   }
   vlog.dbg(`${pidfile}: deleted stale pidfile`);
   return { kind: "none" };
+}
+
+/**
+ * Removes a pidfile, or a temporary one, unless somebody holds it.
+ *
+ * @param path The file; a regular one.
+ * @returns Whether it is gone by our doing.
+ */
+export function removeIfStale(path: string): boolean {
+  try {
+    const fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
+    try {
+      return deleteStale(path, fd, fstat(fd)).kind === "none";
+    } finally {
+      close(fd);
+    }
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno !== Errno.ENOENT) {
+      vlog.warn(`${path}: ${error.call}: ${error.reason}`);
+    }
+    return false;
+  }
 }
 
 /**

@@ -6,10 +6,7 @@
 import { chdir } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { closeStandardFds } from "./standard_fds.ts";
-import { type Vlog, vlogModule } from "./vlog.ts";
 import { keepConsole } from "./vlog_sinks.ts";
-
-const vlog: Vlog = vlogModule("daemon_unix");
 
 /** Where a daemon leaves its caller's things behind. */
 export interface Detachment {
@@ -25,16 +22,18 @@ export interface Detachment {
  * yet. Port of `daemonize_post_detach()`.
  *
  * @param how Whether and how to detach.
+ * @returns What failed, and leaves the process holding on to something.
  */
 export function daemonizePostDetach(
   { detach, chdir: leave }: Detachment,
-): void {
-  if (!detach) return;
+): LibcError | undefined {
+  if (!detach) return undefined;
   try {
     if (leave) chdir("/");
     closeStandardFds(keepConsole());
+    return undefined;
   } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    vlog.fatal(`could not detach from foreground session: ${error.message}`);
+    if (error instanceof LibcError) return error;
+    throw error;
   }
 }

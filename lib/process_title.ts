@@ -3,16 +3,13 @@
  *
  * @module
  */
-import { setArgv } from "../ffi/argv.ts";
-import { readFile } from "../ffi/file.ts";
+import { restoreArgv, setArgv } from "../ffi/argv.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { programName } from "./program_name.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("command_line");
 
-/** The arguments as they were, while the title is another. */
-let original: Uint8Array | undefined;
 let refused = false;
 
 /**
@@ -22,23 +19,24 @@ let refused = false;
  * @param title What the process does: `monitoring pid 9 (healthy)`.
  */
 export function proctitleSet(title: string): void {
-  if (refused) return;
-  try {
-    original ??= readFile("/proc/self/cmdline");
-    setArgv(`${programName()}: ${title}`);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    // A title is a courtesy: supervision goes on without.
-    refused = true;
-    vlog.dbg(`cannot set the process title: ${error.message}`);
-  }
+  courtesy(() => setArgv(`${programName()}: ${title}`));
 }
 
 /**
  * Shows the arguments again. Port of `ovs_cmdl_proctitle_restore()`.
  */
 export function proctitleRestore(): void {
-  if (original === undefined || refused) return;
-  setArgv(original);
-  original = undefined;
+  courtesy(restoreArgv);
+}
+
+/** A title is a courtesy: supervision goes on without. */
+function courtesy(change: () => void): void {
+  if (refused) return;
+  try {
+    change();
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    refused = true;
+    vlog.dbg(`cannot set the process title: ${error.message}`);
+  }
 }

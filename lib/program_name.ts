@@ -3,8 +3,10 @@
  *
  * @module
  */
+import { basename } from "@std/path/basename";
+import { readLink } from "../ffi/file.ts";
 
-let program = "tend";
+let program: string | undefined;
 let subprogram = "";
 
 /**
@@ -22,12 +24,22 @@ export function setProgramName(name: string): void {
 }
 
 /**
- * The name under which this program speaks.
+ * The name under which this program speaks; that of its file until it is set.
  *
  * @returns The name.
  */
 export function programName(): string {
+  program ??= fileName();
   return program;
+}
+
+function fileName(): string {
+  if (Deno.build.standalone) {
+    return basename(readLink("/proc/self/exe").replace(/ \(deleted\)$/, ""));
+  }
+  const file = basename(decodeURIComponent(new URL(Deno.mainModule).pathname));
+  // Of `deno eval` and `deno run -`: they have no file.
+  return file.startsWith("$deno$") ? "deno" : file.replace(/\.[^.]*$/, "");
 }
 
 /**

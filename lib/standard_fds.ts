@@ -3,18 +3,9 @@
  *
  * @module
  */
+import { close, closesOnExec, dup3, O_CLOEXEC } from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
-import {
-  close,
-  closesOnExec,
-  dup3,
-  type FileStat,
-  fstat,
-  isSameFile,
-  O_CLOEXEC,
-  O_RDWR,
-  open,
-} from "../ffi/file.ts";
+import { isDuplicate, O_RDWR, open } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 
 const STANDARD_FDS = [0, 1, 2];
@@ -31,13 +22,10 @@ const STANDARD_FDS = [0, 1, 2];
  * @throws {LibcError} When `/dev/null` cannot be opened.
  */
 export function closeStandardFds(keep = -1): void {
-  const standard = STANDARD_FDS.map(fstatIfOpen);
-  const duplicates = openFds().filter((fd) => {
-    if (fd <= 2 || fd === keep || !closesOnExecIfOpen(fd)) return false;
-    const stat = fstatIfOpen(fd);
-    return stat !== undefined &&
-      standard.some((other) => other !== undefined && isSameFile(stat, other));
-  });
+  const duplicates = openFds().filter((fd) =>
+    fd > 2 && fd !== keep && closesOnExecIfOpen(fd) &&
+    STANDARD_FDS.some((standard) => isDuplicate(fd, standard))
+  );
   const devNull = open("/dev/null", O_RDWR);
   for (const fd of STANDARD_FDS) dup3IfOther(devNull, fd, 0);
   for (const fd of duplicates) dup3IfOther(devNull, fd, O_CLOEXEC);
@@ -61,10 +49,6 @@ function dup3IfOther(fd: number, onto: number, flags: number): void {
 
 function openFds(): number[] {
   return readDirectory("/proc/self/fd").map(Number);
-}
-
-function fstatIfOpen(fd: number): FileStat | undefined {
-  return ifOpen(() => fstat(fd));
 }
 
 /** The listing names the descriptor it was read through, which is gone. */

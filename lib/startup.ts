@@ -8,18 +8,26 @@
  *
  * @module
  */
-import { close, pipe2, read, writeFully } from "../ffi/file.ts";
+import { passOn, passOnPending } from "./pass_on.ts";
+import { close, dupFrom, pipe2, read, writeFully } from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { hasExeced, kill, waitpid } from "../ffi/process.ts";
-import { readSignalfd } from "../ffi/signal.ts";
+import { hasExeced, waitpid } from "../ffi/process.ts";
+import { Signal } from "../ffi/signal.ts";
+import { posixSpawn } from "../ffi/spawn.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
+import { setOurPidfile } from "./pidfile_state.ts";
 import { processStatusMsg } from "./process_status.ts";
+import type { SelfImage } from "./self_image.ts";
+import { type Stage, withStage } from "./stage.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** The lowest descriptor to hand to a fresh image: above what Deno uses. */
+const PASSED_FD = 100;
 
 /** Which of the two processes this is after a fork for start-up. */
 export type StartupFork =
@@ -39,7 +47,13 @@ export type Startup =
 
 /** What {@linkcode forkAndWaitForStartup} says. */
 export type StartedFork =
-  | { readonly role: "parent"; readonly pid: number; readonly startup: Startup }
+  | {
+    readonly role: "parent";
+    readonly pid: number;
+    readonly startup: Startup;
+    /** The last signal that asked for the end and was passed on, if any. */
+    readonly stopSignal: number | undefined;
+  }
   | { readonly role: "child"; readonly notifyFd: number };
 
 /**
@@ -51,22 +65,39 @@ export type StartedFork =
  */
 export function forkAndCleanUp(): ReturnType<typeof fork> {
   const forked = fork();
-  if (forked.role === "parent") fatalSignalFork();
+  // Each has its own from here on: the parent no files and hooks, for the child
+  // has them, and the child no pidfile, for locks are not inherited.
+  fatalSignalFork(forked.role);
+  if (forked.role === "child") setOurPidfile(undefined);
   return forked;
 }
 
+/** What a child is to be, and how it comes to be. */
+export interface Child {
+  /** Its role, for a fresh image. */
+  readonly role: Stage["role"];
+  /** Whether a daemon before it has dumped core. */
+  readonly coreDumped: boolean;
+  /** The program to start again; `undefined` forks in place. */
+  readonly image: SelfImage | undefined;
+}
+
 /**
- * Forks a child that will say when it has started: the first half of
- * `fork_and_wait_for_startup()`.
+ * Makes a child that will say when it has started: the first half of
+ * `fork_and_wait_for_startup()`. Where the process cannot fork and go on, the
+ * program is started again instead, and this returns in the parent alone.
  *
+ * @param child What the child is to be.
  * @returns Which process this is.
- * @throws {LibcError} When the pipe cannot be made or `fork()` fails.
+ * @throws {LibcError} When the pipe cannot be made or there is no new process.
  */
-export function forkForStartup(): StartupFork {
+export function forkForStartup(child: Child): StartupFork {
   const { readFd, writeFd } = pipe2();
   let forked: ReturnType<typeof fork>;
   try {
-    forked = forkAndCleanUp();
+    forked = child.image === undefined
+      ? forkAndCleanUp()
+      : startAgain(child, child.image, writeFd);
   } catch (error) {
     close(readFd);
     close(writeFd);
@@ -82,19 +113,53 @@ export function forkForStartup(): StartupFork {
   return { role: "parent", pid: forked.pid, startupFd: readFd };
 }
 
+/** Starts this program once more, from the top, as something else. */
+function startAgain(
+  { role, coreDumped }: Child,
+  { path, argv }: SelfImage,
+  writeFd: number,
+): ReturnType<typeof fork> {
+  // A number that is free here, and so is nothing else's there.
+  const notifyFd = dupFrom(writeFd, PASSED_FD, true);
+  try {
+    const pid = withStage(
+      { role, coreDumped, notifyFd },
+      () =>
+        posixSpawn(path, argv, {
+          pass: { fd: writeFd, as: notifyFd },
+          // A monitor keeps ours from its first moment, in all its threads. A
+          // daemon begins with none.
+          unblockSignals: role === "daemon",
+        }),
+    );
+    fatalSignalFork("parent");
+    return { role: "parent", pid };
+  } finally {
+    close(notifyFd);
+  }
+}
+
 /**
  * Reads what a child says of its start-up: the second half of
  * `fork_and_wait_for_startup()`. Waits when it has said nothing yet.
  *
  * @param pid The child. When it has failed it is waited for.
+ * @param forkedInPlace Whether it may become another program: a fresh image
+ * has done that already, and has to say that it is ready.
  * @param startupFd From {@linkcode forkForStartup}; closed afterwards.
  * @returns How the start-up came out.
  * @throws {LibcError} When reading or waiting fails.
  */
-export function readStartup(pid: number, startupFd: number): Startup {
+export function readStartup(
+  pid: number,
+  startupFd: number,
+  forkedInPlace: boolean,
+): Startup {
   const bytes = read(startupFd, new Uint8Array(1));
   close(startupFd);
-  if (bytes === 1 || hasExeced(pid)) return { kind: "ready" };
+  if (bytes === 1 || (forkedInPlace && hasExeced(pid))) {
+    return { kind: "ready" };
+  }
   return { kind: "ended", status: waitpid(pid) };
 }
 
@@ -104,37 +169,39 @@ export function readStartup(pid: number, startupFd: number): Startup {
  * of `fork_and_wait_for_startup()`, which leaves the status of a killed child
  * to a stale variable of its caller. We return it.
  *
+ * @param child What the child is to be.
  * @param signalFd Signals that the parent passes on to the child meanwhile, a
  * descriptor of `signalfd()`.
+ * @param callerFd The write end of a pipe to a process that waits for us, if
+ * there is one. When that has been killed, the child is told to end.
  * @returns Which process this is, and in the parent how the start came out.
  * @throws {LibcError} When the pipe cannot be made or `fork()` fails.
  */
-export function forkAndWaitForStartup(signalFd: number): StartedFork {
-  const forked = forkForStartup();
+export function forkAndWaitForStartup(
+  child: Child,
+  signalFd: number,
+  callerFd = -1,
+): StartedFork {
+  const forked = forkForStartup(child);
   if (forked.role === "child") return forked;
   const { pid, startupFd } = forked;
-  while (!waitReadable([startupFd, signalFd]).includes(startupFd)) {
-    const received = readSignalfd(signalFd);
-    if (received !== undefined) passOn(received.signal, pid);
+  let stopSignal: number | undefined;
+  for (;;) {
+    const ready = waitReadable(
+      [startupFd, signalFd, callerFd].filter((fd) => fd !== -1),
+    );
+    if (callerFd !== -1 && ready.includes(callerFd)) {
+      callerFd = -1;
+      passOn(Signal.SIGTERM, pid);
+      stopSignal = Signal.SIGTERM;
+    }
+    // Signals first: one that came before the child was ready must not be lost
+    // because we are about to end.
+    stopSignal = passOnPending(signalFd, pid) ?? stopSignal;
+    if (ready.includes(startupFd)) break;
   }
-  return { role: "parent", pid, startup: readStartup(pid, startupFd) };
-}
-
-/**
- * Sends a signal on to a child. One that has ended meanwhile is no error: the
- * caller is about to hear of that.
- *
- * @param signal The signal.
- * @param pid The child, which has not been waited for: the pid is still its.
- */
-export function passOn(signal: number, pid: number): void {
-  try {
-    kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    if (error.errno === Errno.ESRCH) return;
-    vlog.warn(`pid ${pid}: ${error.message}, signal ${signal} not passed on`);
-  }
+  const startup = readStartup(pid, startupFd, child.image === undefined);
+  return { role: "parent", pid, startup, stopSignal };
 }
 
 /**
@@ -142,19 +209,21 @@ export function passOn(signal: number, pid: number): void {
  * `fork_notify_startup()`.
  *
  * @param notifyFd From the fork; closed afterwards.
+ * @returns Whether it was told; not when it has been killed.
  */
-export function forkNotifyStartup(notifyFd: number): void {
+export function forkNotifyStartup(notifyFd: number): boolean {
   try {
     writeFully(notifyFd, new Uint8Array(1));
+    return true;
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    // A parent that was killed cannot be told, and is no reason to stop.
     if (error.errno !== Errno.EPIPE) {
       vlog.fatal(`pipe write failed (${error.reason})`);
     }
-    vlog.warn("the process that waited for the start-up is gone");
+    return false;
+  } finally {
+    close(notifyFd);
   }
-  close(notifyFd);
 }
 
 /**

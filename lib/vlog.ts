@@ -1,17 +1,8 @@
 /**
- * Logging as Open vSwitch does it, on LogTape: vlog's modules are categories,
- * its destinations sinks. Port of vlog.c.
+ * Logging as Open vSwitch does it. Port of vlog.c.
  *
  * @module
  */
-import {
-  configureSync,
-  getConfig,
-  getLogger,
-  type LogLevel,
-  type LogRecord,
-  withFilter,
-} from "@logtape/logtape";
 import { exit } from "./fatal_signal.ts";
 import { programName, subprogramName } from "./program_name.ts";
 import {
@@ -22,22 +13,32 @@ import {
   LEVELS,
   type Module,
 } from "./vlog_levels.ts";
-import { SINKS, writeConsole } from "./vlog_sinks.ts";
+import { type Line, SINKS, writeConsole } from "./vlog_sinks.ts";
 
 /** A level that a message can have. */
 type MessageLevel = Exclude<Level, "off">;
 
-/** What vlog's levels are in LogTape, and back. */
-const LOGTAPE_LEVELS = {
-  emer: "fatal",
-  err: "error",
-  warn: "warning",
-  info: "info",
-  dbg: "debug",
-} as const satisfies Record<MessageLevel, LogLevel>;
+/** A message on its way. */
+export interface VlogRecord extends Line {
+  /** The module that logs it. */
+  readonly module: Module;
+  /** Where it goes. */
+  readonly destinations: readonly Destination[];
+}
 
-/** The categories of all modules are below this one. */
-const ROOT = "tend";
+/** Hands a message to its destinations. */
+let emit = ({ destinations, ...line }: VlogRecord) => {
+  for (const destination of destinations) SINKS[destination](line);
+};
+
+/**
+ * Has messages handed to their destinations in another way.
+ *
+ * @param emitter Does it.
+ */
+export function setEmitter(emitter: (record: VlogRecord) => void): void {
+  emit = emitter;
+}
 
 let sequence = 0;
 
@@ -91,39 +92,21 @@ function log(
   text: string,
   toConsole = true,
 ): void {
-  const wanted = DESTINATIONS.some((destination) =>
+  const destinations = DESTINATIONS.filter((destination) =>
     (toConsole || destination !== "console") &&
     isLogged(module, destination, level)
   );
-  if (!wanted) return;
-  if (getConfig() === null) configure();
+  if (destinations.length === 0) return;
   sequence++;
-  getLogger([ROOT, module])[LOGTAPE_LEVELS[level]]("{text}", {
-    text: oneLine(text),
-    subprogram: subprogramName(),
-    sequence,
-    toConsole,
-  });
-}
-
-function configure(): void {
-  const sink = (destination: Destination) =>
-    withFilter(
-      (record) => SINKS[destination](toLine(record)),
-      ({ category, level, properties }) =>
-        isLogged(category[1] as Module, destination, fromLogtape(level)) &&
-        (destination !== "console" || properties.toConsole === true),
-    );
-  configureSync({
-    sinks: {
-      console: sink("console"),
-      file: sink("file"),
-      syslog: sink("syslog"),
-    },
-    loggers: [
-      { category: ROOT, sinks: [...DESTINATIONS], lowestLevel: "debug" },
-      { category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" },
-    ],
+  const number = String(sequence).padStart(5, "0");
+  const subprogram = subprogramName();
+  const where = subprogram === "" ? module : `${module}(${subprogram})`;
+  emit({
+    module,
+    destinations,
+    timestamp: Date.now(),
+    level,
+    text: `${number}|${where}|${level.toUpperCase()}|${oneLine(text)}`,
   });
 }
 
@@ -136,30 +119,14 @@ function isLogged(
   return LEVELS.indexOf(level) <= limit;
 }
 
-function fromLogtape(level: LogLevel): MessageLevel {
-  const levels = Object.keys(LOGTAPE_LEVELS) as MessageLevel[];
-  return levels.find((name) => LOGTAPE_LEVELS[name] === level) ?? "dbg";
-}
-
-function toLine(record: LogRecord): {
-  readonly timestamp: number;
-  readonly level: MessageLevel;
-  readonly text: string;
-} {
-  const { text, subprogram, sequence } = record.properties;
-  const level = fromLogtape(record.level);
-  const module = record.category[1] +
-    (subprogram === "" ? "" : `(${subprogram})`);
-  const number = String(sequence).padStart(5, "0");
-  return {
-    timestamp: record.timestamp,
-    level,
-    text: `${number}|${module}|${level.toUpperCase()}|${text}`,
-  };
-}
-
-/** A file name may hold line feeds, and must not make a log line of its own. */
-function oneLine(text: string): string {
+/**
+ * Makes one line of a text: a file name may hold line feeds, and must not make
+ * a line of its own.
+ *
+ * @param text The text.
+ * @returns The text with its control characters as `\\xNN`.
+ */
+export function oneLine(text: string): string {
   // deno-lint-ignore no-control-regex
   return text.replace(/[\0-\x1f\x7f]/g, (character) => {
     const code = character.charCodeAt(0).toString(16).padStart(2, "0");

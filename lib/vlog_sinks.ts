@@ -3,16 +3,9 @@
  *
  * @module
  */
-import {
-  close,
-  dupFrom,
-  O_APPEND,
-  O_CREAT,
-  O_NOCTTY,
-  O_WRONLY,
-  open,
-  writeFully,
-} from "../ffi/file.ts";
+import { close, dupFrom, writeFully } from "../ffi/descriptor.ts";
+import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
+import { O_APPEND, O_CREAT, O_NOCTTY, O_WRONLY, open } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {
   LOG_ALERT,
@@ -61,7 +54,13 @@ export const SINKS: Record<Destination, (line: Line) => void> = {
       append(logFile, `${new Date(timestamp).toISOString()}|${text}\n`);
     } catch (error) {
       if (!(error instanceof LibcError)) throw error;
-      if (!fileFailed) writeConsole(`${logFile}: ${error.message}\n`);
+      if (!fileFailed) {
+        writeConsole(
+          `${programName()}: ${
+            fromBytes(toBytes(logFile))
+          }: ${error.message}\n`,
+        );
+      }
       fileFailed = true;
       return;
     }
@@ -72,7 +71,7 @@ export const SINKS: Record<Destination, (line: Line) => void> = {
   },
 };
 
-let logFile: string | undefined;
+let logFile: CString | undefined;
 /** Whether the last write failed: one complaint, not one a line. */
 let fileFailed = false;
 
@@ -84,12 +83,12 @@ let fileFailed = false;
  * @param path The file; made with mode 0640 when it is not there.
  * @throws {LibcError} When it cannot be opened for writing.
  */
-export function setLogFile(path: string): void {
+export function setLogFile(path: CString): void {
   append(path, "");
   logFile = path;
 }
 
-function append(path: string, text: string): void {
+function append(path: CString, text: string): void {
   const fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
   try {
     writeFully(fd, text);

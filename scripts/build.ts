@@ -7,7 +7,7 @@
 import { buildInputs } from "./build_inputs.ts";
 import { run } from "./command.ts";
 import { findDenort } from "./denort.ts";
-import { noteSigpipe } from "./entry.ts";
+import { replaceEntry } from "./entry.ts";
 import { Failure, runScript } from "./failure.ts";
 import { withLock } from "./lock.ts";
 import { removeIfThere } from "./remove_if_there.ts";
@@ -90,7 +90,7 @@ async function buildIn(work: string, inputs: string): Promise<void> {
   await deno("compile", compileOptions(program).concat(bundle), env);
   // Changes to the finished ELF file belong here, before anyone can see it.
   const elf = await Deno.readFile(program);
-  noteSigpipe(elf);
+  replaceEntry(elf);
   await Deno.writeFile(program, elf);
 
   // The record goes first and comes last: it never speaks for another file.

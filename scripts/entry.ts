@@ -1,14 +1,14 @@
 /**
- * Gives a finished executable a new entry point: a few instructions that ask
- * the kernel what SIGPIPE does, note the answer for `ffi/entry_note.ts`, and
- * go on to the old one. Later would be too late: Rust's runtime, which comes
- * before all JavaScript, has SIGPIPE ignored and forgets what it was.
+ * Gives a finished executable a new entry point: the instructions of
+ * `scripts/entry_code.ts`, which go on to the old one. Later would be too late:
+ * Rust's runtime comes before all JavaScript.
  *
  * Nothing is inserted, for Deno finds a program's data from the file's end.
- * The instructions take the place of padding between functions; the answer
+ * The instructions take the place of padding between functions; what they note
  * goes into memory that is there only because memory comes in pages.
  */
-import { ENTRY_NOTE, ENTRY_NOTE_MAGIC } from "../ffi/entry_note.ts";
+import { ENTRY_NOTE } from "../ffi/entry_note.ts";
+import { type Machine, MACHINES } from "./entry_code.ts";
 import { Failure } from "./failure.ts";
 
 /** `Elf64_Ehdr`: offsets. */
@@ -53,113 +53,12 @@ interface Segment {
 }
 
 /**
- * An instruction as an assembler lists it: numbers in hexadecimal, each
- * little-endian in memory, and the source.
- */
-type Line = readonly [code: string, assembly: string];
-
-/** What there is for one machine. */
-interface Machine {
-  /** `e_machine`. */
-  readonly number: number;
-  /** The byte with which linkers pad its code. */
-  readonly padding: number;
-  /** What runs at the new entry point; it ends with a jump to the old one. */
-  readonly lines: readonly Line[];
-  /** How far that jump reaches. */
-  readonly reach: number;
-  /** The last 4 bytes of that jump, for a distance from its end. */
-  readonly jump: (distance: number) => number;
-}
-
-/** What `ffi/entry_note.ts` looks for. The 0 depends on the executable. */
-const NOTE: readonly Line[] = [
-  [ENTRY_NOTE_MAGIC.toString(16), `.quad ${ENTRY_NOTE_MAGIC}`],
-  ["0000000000000000", ".quad slot - entry"],
-];
-
-/**
- * The instructions, for each machine. What is handed over at an entry point
- * comes through as it was: the stack with its pointer, and in rdx or x0 the
- * function that the dynamic loader wants called at exit. The other registers
- * mean nothing there.
- */
-export const MACHINES: Readonly<Record<"x86_64" | "aarch64", Machine>> = {
-  x86_64: {
-    number: 62,
-    padding: 0xcc, // int3
-    lines: [
-      ["eb 16", "entry: jmp code"],
-      ["cccccccccccc", ".fill 6, 1, 0xcc"],
-      ...NOTE,
-      ["49 89 d0", "code: mov %rdx, %r8"],
-      // rt_sigaction(SIGPIPE, NULL, &old, 8): `old` goes below the stack,
-      // where 128 bytes are everybody's to use.
-      ["bf 0000000d", "mov $13, %edi"],
-      ["31 f6", "xor %esi, %esi"],
-      ["48 8d 54 24 e0", "lea -32(%rsp), %rdx"],
-      ["41 ba 00000008", "mov $8, %r10d"],
-      ["b8 0000000d", "mov $13, %eax"],
-      ["0f 05", "syscall"],
-      ["4c 89 c2", "mov %r8, %rdx"],
-      ["85 c0", "test %eax, %eax"],
-      ["75 19", "jne done"],
-      // Its first field is the handler: SIG_IGN is 1, and makes 2 of it, as
-      // SIG_DFL, 0, makes 1.
-      ["48 83 7c 24 e0 01", "cmpq $1, -32(%rsp)"],
-      ["0f 94 c0", "sete %al"],
-      ["fe c0", "inc %al"],
-      // Into the slot, which is as far from the entry as the note says.
-      ["48 8d 0d ffffffb3", "lea entry(%rip), %rcx"],
-      ["48 8b 79 10", "mov 16(%rcx), %rdi"],
-      ["88 04 39", "mov %al, (%rcx,%rdi)"],
-      ["e9 00000000", "done: jmp original"],
-    ],
-    reach: 2 ** 31,
-    jump: (distance) => distance,
-  },
-  aarch64: {
-    number: 183,
-    padding: 0, // udf #0
-    lines: [
-      ["14000006", "entry: b code"],
-      ["00000000", "udf #0"],
-      ...NOTE,
-      ["aa0003e9", "code: mov x9, x0"],
-      // rt_sigaction(SIGPIPE, NULL, &old, 8), `old` on the stack.
-      ["d28001a0", "mov x0, #13"],
-      ["d2800001", "mov x1, #0"],
-      ["d10083ff", "sub sp, sp, #32"],
-      ["910003e2", "mov x2, sp"],
-      ["d2800103", "mov x3, #8"],
-      ["d28010c8", "mov x8, #134"],
-      ["d4000001", "svc #0"],
-      // Its first field, the handler; and the stack is as it was.
-      ["f84207ea", "ldr x10, [sp], #32"],
-      ["b50000e0", "cbnz x0, done"],
-      // SIG_IGN is 1, and makes 2 of it, as SIG_DFL, 0, makes 1.
-      ["f100055f", "cmp x10, #1"],
-      ["1a9f17ea", "cset w10, eq"],
-      ["1100054a", "add w10, w10, #1"],
-      // Into the slot, which is as far from the entry as the note says.
-      ["10fffdab", "adr x11, entry"],
-      ["f940096c", "ldr x12, [x11, #16]"],
-      ["382c696a", "strb w10, [x11, x12]"],
-      ["aa0903e0", "done: mov x0, x9"],
-      ["14000000", "b original"],
-    ],
-    reach: 2 ** 27,
-    jump: (distance) => 0x14000000 | ((distance + 4) / 4 & 0x3ffffff),
-  },
-};
-
-/**
- * Changes an executable so that it notes, when it starts, what SIGPIPE does.
+ * Changes an executable so that it begins with our instructions.
  *
  * @param elf The whole file; it is changed in place.
  * @throws {Failure} It is not as this expects; nothing is changed then.
  */
-export function noteSigpipe(elf: Uint8Array): void {
+export function replaceEntry(elf: Uint8Array): void {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
   const { padding, lines, reach, jump } = readMachine(view);
   const segments = readSegments(view);
@@ -281,6 +180,6 @@ function bytesOf(code: string): number[] {
 
 function refusal(reason: string): Failure {
   return new Failure(
-    `the executable cannot be made to note what SIGPIPE does: ${reason}.`,
+    `the executable cannot be given another entry point: ${reason}.`,
   );
 }

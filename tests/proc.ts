@@ -14,6 +14,8 @@ export interface Process {
   readonly pgrp: number;
   /** Its session. */
   readonly session: number;
+  /** The number of its controlling terminal; 0 without one. */
+  readonly tty: number;
   /** The lines of its `status`, by name. */
   readonly status: ReadonlyMap<string, string>;
 }
@@ -22,7 +24,9 @@ export interface Process {
 export function look(pid: number): Process | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const [state, ppid, pgrp, session] = stat.slice(stat.lastIndexOf(")") + 2)
+    const [state, ppid, pgrp, session, tty] = stat.slice(
+      stat.lastIndexOf(")") + 2,
+    )
       .split(" ");
     if (state === "Z" || state === "X") return undefined;
     const status = Deno.readTextFileSync(`/proc/${pid}/status`).split("\n")
@@ -32,6 +36,7 @@ export function look(pid: number): Process | undefined {
       ppid: Number(ppid),
       pgrp: Number(pgrp),
       session: Number(session),
+      tty: Number(tty),
       status: new Map(status),
     };
   } catch (error) {

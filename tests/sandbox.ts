@@ -3,14 +3,20 @@
  *
  * @module
  */
+import { close } from "../ffi/descriptor.ts";
 import { fail } from "@std/assert/fail";
-import { close, O_RDONLY, open } from "../ffi/file.ts";
+import { O_RDONLY, open } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { isAlive, pidsWithEnvironment } from "./proc.ts";
 
 /** The program under test. */
 export const TEND: string = new URL("../dist/tend", import.meta.url).pathname;
+
+// Libraries that a test loads count as its leak, so the first use is here.
+const primer = open("/dev/null", O_RDONLY);
+fcntlGetlk(primer);
+close(primer);
 
 /** How long a condition may take to come true: only a failure takes as long. */
 const PATIENCE_MS = 30_000;
@@ -51,6 +57,7 @@ export class Sandbox implements AsyncDisposable {
   readonly dir: string;
   readonly #mark: string;
   #count = 0;
+  readonly #ends: Promise<unknown>[] = [];
 
   private constructor(dir: string) {
     this.dir = dir;
@@ -105,7 +112,9 @@ export class Sandbox implements AsyncDisposable {
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
-    const text = (file: string) => () => Deno.readTextFileSync(file);
+    this.#ends.push(child.status);
+    // The shell makes the files, so at first there are none.
+    const text = (file: string) => () => this.read(file) ?? "";
     return {
       pid: child.pid,
       stdout: text(out),
@@ -136,6 +145,11 @@ export class Sandbox implements AsyncDisposable {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
+  }
+
+  /** Whether a file is there. */
+  exists(path: string): boolean {
+    return this.read(path) !== undefined;
   }
 
   /** Who holds the lock of a pidfile of the run directory, if anybody. */
@@ -194,6 +208,7 @@ export class Sandbox implements AsyncDisposable {
       for (const pid of pids) killIfThere(pid);
       return pids.length === 0;
     });
+    await Promise.all(this.#ends);
     await Deno.remove(this.dir, { recursive: true });
   }
 }

@@ -3,18 +3,23 @@
  *
  * @module
  */
+import { close, read, setCloseOnExec } from "../../ffi/descriptor.ts";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { getenv } from "../../ffi/environment.ts";
 import {
   checkExecutable,
   getcwd,
   isDirectory,
-  setCloseOnExec,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
   statFile,
 } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { execvp } from "../../ffi/process.ts";
+import { execvp, getppid } from "../../ffi/process.ts";
 import { setDisposition, setSignalMask, Signal } from "../../ffi/signal.ts";
-import type { Daemon, DaemonPlan } from "../daemon.ts";
+import { type Daemon, type DaemonPlan, DETACH_FAILED } from "../daemon.ts";
 import { fatalSignalRun } from "../fatal_signal.ts";
 import { daemonizePostDetach } from "../post_detach.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
@@ -22,8 +27,12 @@ import { type Vlog, vlogModule } from "../vlog.ts";
 const vlog: Vlog = vlogModule("tend");
 
 const SLASH = "/".charCodeAt(0);
+const COLON = ":".charCodeAt(0);
 /** Where a shell looks without PATH; what glibc's `confstr()` says. */
 const DEFAULT_PATH = "/bin:/usr/bin";
+
+/** As much of a script as the kernel looks at. */
+const SCRIPT_HEAD = 256;
 
 /** A command that was found. */
 export interface Command {
@@ -63,7 +72,8 @@ export function findCommand(
   absolute: boolean,
 ): Command {
   const [name] = argv;
-  const candidates = name.includes(SLASH) ? [name] : searchPath(name);
+  const isPath = name.includes(SLASH);
+  const candidates = isPath ? [name] : searchPath(name);
   let denied: LibcError | undefined;
   for (const candidate of candidates) {
     try {
@@ -74,24 +84,60 @@ export function findCommand(
       if (!(error instanceof LibcError)) throw error;
       // As execvp() has it: one that may not be executed counts when no other
       // is found.
-      if (error.errno !== Errno.ENOENT && error.errno !== Errno.ENOTDIR) {
-        denied ??= error;
-      }
+      const isMissing = error.errno === Errno.ENOENT ||
+        error.errno === Errno.ENOTDIR;
+      if (isPath || !isMissing) denied ??= error;
     }
   }
   throw new CommandError(name, denied ?? new LibcError("exec", Errno.ENOENT));
 }
 
+/** Checks what can be checked of an exec without making it. */
 function checkCommand(path: Uint8Array): void {
   if (isDirectory(statFile(path))) throw new LibcError("exec", Errno.EACCES);
   checkExecutable(path);
+  const interpreter = interpreterOf(path);
+  if (interpreter !== undefined) checkExecutable(interpreter);
+}
+
+/** The program in the first line of a script; `undefined` of anything else. */
+function interpreterOf(path: Uint8Array): Uint8Array | undefined {
+  const head = new Uint8Array(SCRIPT_HEAD);
+  let length: number;
+  try {
+    const fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    try {
+      length = read(fd, head);
+    } finally {
+      close(fd);
+    }
+  } catch (error) {
+    // A program may be executable and not readable.
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+  const line = String.fromCharCode(...head.subarray(0, length)).split("\n")[0]!;
+  const interpreter = /^#![ \t]*(\/[^ \t]+)/.exec(line)?.[1];
+  return interpreter === undefined
+    ? undefined
+    : Uint8Array.from(interpreter, (character) => character.charCodeAt(0));
 }
 
 function searchPath(name: Uint8Array): Uint8Array[] {
   if (name.length === 0) return [];
-  return (Deno.env.get("PATH") ?? DEFAULT_PATH).split(":").map((directory) =>
-    concat(toBytes(directory === "" ? "./" : `${directory}/`), name)
+  const path = getenv("PATH") ?? toBytes(DEFAULT_PATH);
+  return splitAt(COLON, path).map((directory) =>
+    directory.length === 0
+      ? concat(toBytes("./"), name)
+      : concat(directory, Uint8Array.of(SLASH), name)
   );
+}
+
+function splitAt(separator: number, bytes: Uint8Array): Uint8Array[] {
+  const end = bytes.indexOf(separator);
+  return end === -1
+    ? [bytes]
+    : [bytes.subarray(0, end), ...splitAt(separator, bytes.subarray(end + 1))];
 }
 
 function makeAbsolute(path: Uint8Array): Uint8Array {
@@ -128,7 +174,10 @@ export function becomeCommand(
   callerIgnored: readonly number[],
 ): never {
   try {
-    daemonizePostDetach(plan);
+    const failure = daemon.isRestart ? undefined : daemonizePostDetach(plan);
+    if (failure !== undefined) {
+      vlog.fatal(`${DETACH_FAILED}: ${failure.message}`);
+    }
     if (daemon.pidfileFd !== undefined) setCloseOnExec(daemon.pidfileFd, false);
     for (const signal of [Signal.SIGPIPE, Signal.SIGCHLD]) {
       const ignored = callerIgnored.includes(signal);
@@ -138,6 +187,11 @@ export function becomeCommand(
     // comes after this look stays pending until the next line, and kills us
     // there as it would kill the command; the supervisor removes the pidfile.
     fatalSignalRun();
+    // Killed before this, whoever would look after the command has failed in
+    // the eyes of its caller: nothing may run then.
+    if (daemon.parent !== undefined && getppid() !== daemon.parent) {
+      vlog.fatal(`${DETACH_FAILED}: pid ${daemon.parent} is gone`);
+    }
     setSignalMask([]);
     execvp(command.path, command.argv);
   } catch (error) {

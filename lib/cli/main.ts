@@ -3,16 +3,18 @@
  *
  * @module
  */
-import { readArgv } from "../../ffi/argv.ts";
-import { fromBytes } from "../../ffi/c_string.ts";
-import { writeFully } from "../../ffi/file.ts";
+import { writeFully } from "../../ffi/descriptor.ts";
+import { readArgs } from "../../ffi/argv.ts";
+import { fromBytes, fromUtf8 } from "../../ffi/c_string.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { exit } from "../fatal_signal.ts";
 import { parseOptions, UsageError } from "../options.ts";
+import { setProgramName } from "../program_name.ts";
 import { VERSION } from "../version.ts";
-import { type Vlog, vlogModule } from "../vlog.ts";
+import { oneLine, type Vlog, vlogModule } from "../vlog.ts";
 import { writeConsole } from "../vlog_sinks.ts";
 import { CommandError } from "./command.ts";
+import { useLogtape } from "./logtape.ts";
 import { run } from "./run.ts";
 import { OPTIONS, usage } from "./usage.ts";
 
@@ -21,17 +23,17 @@ const STDOUT = 1;
 
 /**
  * Does what the command line says. The process ends in here.
- *
- * @param args The arguments, as Deno has them.
  */
-export function main(args: readonly string[]): void {
+export function main(): void {
+  setProgramName("tend");
+  useLogtape();
   try {
     // As bytes: what is not UTF-8 has to reach the command as it is.
-    const raw = readArgv();
-    dispatch(raw.slice(raw.length - args.length));
+    dispatch(readArgs());
   } catch (error) {
     if (error instanceof UsageError) {
-      writeConsole(`tend: ${error.message}. Try 'tend --help'.\n`);
+      const message = oneLine(error.message);
+      writeConsole(`tend: ${message}. Try 'tend --help'.\n`);
       exit(2);
     }
     if (error instanceof CommandError) vlog.fatal(error.message, error.status);
@@ -49,16 +51,17 @@ function dispatch(argv: readonly Uint8Array[]): void {
   if (names.includes("version")) print(`tend ${VERSION}\n`);
   const [command, ...rest] = argv.slice(length);
   if (command === undefined) throw new UsageError("COMMAND is missing");
+  if (command.length === 0) throw new UsageError("COMMAND is empty");
   run(given, [command, ...rest]);
 }
 
-/** An option's value that was changed in decoding would name another file. */
+/** An option is told apart as text, and its value is often a file's name. */
 function checkUtf8(word: Uint8Array): void {
   try {
-    new TextDecoder("utf-8", { fatal: true }).decode(word);
+    fromUtf8(word, "option");
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(`option ${fromBytes(word)} is not valid UTF-8`);
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
   }
 }
 

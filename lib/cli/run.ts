@@ -5,16 +5,17 @@
  */
 import { basename } from "@std/path/basename";
 import { join } from "@std/path/join";
-import { dirname } from "@std/path/dirname";
-import { fromBytes } from "../../ffi/c_string.ts";
-import { sigpipeAtEntry } from "../../ffi/entry_note.ts";
+import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { cwdWasRemoved, sigpipeAtEntry } from "../../ffi/entry_note.ts";
 import { getcwd } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
+import { threadCount } from "../../ffi/process.ts";
 import { isIgnored, Signal } from "../../ffi/signal.ts";
 import { daemonizeStart, type DaemonPlan } from "../daemon.ts";
-import { logdir, makeDirectory, rundir } from "../dirs.ts";
+import { logdir, makeDirectory } from "../dirs.ts";
+import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
 import { type GivenOption, UsageError } from "../options.ts";
-import { makePidfileName } from "../pidfile.ts";
+import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
@@ -26,9 +27,9 @@ export type TendOption = GivenOption<typeof OPTIONS[number]["name"]>;
 /** What the options say, checked. */
 interface Request {
   readonly flags: ReadonlySet<string>;
-  readonly name: string;
+  readonly pidfileName: string;
   readonly pidfile: string | undefined;
-  readonly logFile: string | undefined;
+  readonly logFile: CString | undefined;
 }
 
 /**
@@ -39,17 +40,24 @@ interface Request {
  * @param argv The command's name and its arguments.
  * @throws {UsageError} When options do not go together or a value is bad.
  * @throws {CommandError} When the command cannot be run.
- * @throws {Error} When a directory or the log cannot be had.
+ * @throws {Error} When a directory or the log cannot be had, or the working
+ * directory is gone.
  */
 export function run(
   given: readonly TendOption[],
   argv: readonly [Uint8Array, ...Uint8Array[]],
 ): never {
+  if (cwdWasRemoved()) {
+    throw new Error(
+      "the working directory was removed: change to one that is there",
+    );
+  }
   const request = readOptions(given, basename(fromBytes(argv[0])));
   const { flags, pidfile, logFile } = request;
   const plan: DaemonPlan = {
     detach: flags.has("detach"),
     chdir: !flags.has("no-chdir"),
+    monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
     supervise: flags.has("monitor")
@@ -59,10 +67,17 @@ export function run(
       : undefined,
   };
   const command = findCommand(argv, plan.detach && plan.chdir);
+  if ((plan.detach || plan.supervise !== undefined) && threadCount() > 1) {
+    throw new Error(
+      "this process has several threads and cannot fork: " +
+        "use the executable that `deno task build` makes",
+    );
+  }
   const ignored = ignoredByCaller();
+  dropRustHandlers();
   if (logFile !== undefined) openLog(logFile);
-  if (pidfile !== undefined) makeParent(pidfile, rundir);
-  const daemon = daemonizeStart(plan);
+  if (flags.has("pidfile")) makeRundirFor(request.pidfileName);
+  const daemon = daemonizeStart(plan, fatalSignalBlock);
   becomeCommand(command, plan, daemon, ignored);
 }
 
@@ -100,14 +115,13 @@ function readOptions(
   }
   const name = last("name") ?? commandName;
   if (flags.has("name")) checkName(name);
+  const pidfileName = last("pidfile") ?? `${name}.pid`;
   return {
     flags,
-    name,
-    pidfile: flags.has("pidfile")
-      ? makePidfileName(last("pidfile") ?? `${name}.pid`)
-      : undefined,
+    pidfileName,
+    pidfile: flags.has("pidfile") ? makePidfileName(pidfileName) : undefined,
     logFile: flags.has("log-file")
-      ? absoluteLogFile(last("log-file") ?? join(logdir(), `${name}.log`))
+      ? absoluteLogFile(last("log-file") ?? defaultLogFile(name))
       : undefined,
   };
 }
@@ -127,23 +141,23 @@ function setVerbosity(spec: string): void {
   }
 }
 
-/** The working directory is another by the time of the first message. */
-function absoluteLogFile(path: string): string {
-  return path.startsWith("/") ? path : join(fromBytes(getcwd()), path);
+function defaultLogFile(name: string): string {
+  makeDirectory(logdir());
+  return join(logdir(), `${name}.log`);
 }
 
-function openLog(logFile: string): void {
-  makeParent(logFile, logdir);
+/** The working directory is another by the time of the first message. */
+function absoluteLogFile(path: string): CString {
+  if (path.startsWith("/")) return path;
+  return Uint8Array.of(...getcwd(), ...toBytes(`/${path}`));
+}
+
+function openLog(logFile: CString): void {
   try {
     setLogFile(logFile);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    throw new Error(`${logFile}: ${error.message}`, { cause: error });
+    const name = fromBytes(toBytes(logFile));
+    throw new Error(`${name}: ${error.message}`, { cause: error });
   }
-}
-
-/** Makes our own directory when it is the one; any other is the user's. */
-function makeParent(path: string, ours: () => string): void {
-  const parent = dirname(path);
-  if (parent === ours()) makeDirectory(parent);
 }

@@ -30,7 +30,7 @@ const LOGGING_OPTIONS = [
     letter: "v",
     value: "optional",
     placeholder: "SPEC",
-    help: "set logging levels; SPEC is [MODULE[:DESTINATION[:LEVEL]]]",
+    help: "set logging levels;\nSPEC is [MODULE[:DESTINATION[:LEVEL]]]",
   },
   {
     name: "log-file",
@@ -54,6 +54,16 @@ const OTHER_OPTIONS = [
     help: "display the version and exit",
   },
 ] as const satisfies readonly Option[];
+
+/** The help has to appear where no directory can be told, too. */
+function describe(directory: () => string): string {
+  try {
+    return directory();
+  } catch (error) {
+    if (error instanceof Error) return `unknown: ${error.message}`;
+    throw error;
+  }
+}
 
 /** All options of `tend`. */
 export const OPTIONS = [
@@ -82,7 +92,8 @@ ${describeOptions(LOGGING_OPTIONS)}\
 
 Other options:
 ${describeOptions(OTHER_OPTIONS)}
-RUNDIR is ${rundir()} (TEND_RUNDIR), LOGDIR is ${logdir()} (TEND_LOGDIR).
+RUNDIR is ${describe(rundir)} (TEND_RUNDIR).
+LOGDIR is ${describe(logdir)} (TEND_LOGDIR).
 
 Exit status: COMMAND's own (128 + N when signal N killed it); 1 when tend
 failed, 2 for wrong usage, 126 when COMMAND may not be executed, 127 when it

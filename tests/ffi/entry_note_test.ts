@@ -1,12 +1,19 @@
 import { assertEquals } from "@std/assert/equals";
-import { sigpipeAtEntry } from "../../ffi/entry_note.ts";
+import { cwdWasRemoved, sigpipeAtEntry } from "../../ffi/entry_note.ts";
 
-Deno.test({
-  name: "sigpipeAtEntry() is undefined in an executable that has no note",
-  // libc stays bound.
-  sanitizeResources: false,
-  fn: () => {
-    // Deno itself. For one that has a note see tests/scripts/entry_test.ts.
-    assertEquals(sigpipeAtEntry(), undefined);
-  },
-});
+// Here it is Deno itself. For an executable that has a note see
+// tests/scripts/entry_code_test.ts.
+const NOTHING = {
+  "sigpipeAtEntry() is undefined": () =>
+    assertEquals(sigpipeAtEntry(), undefined),
+  "cwdWasRemoved() is false": () => assertEquals(cwdWasRemoved(), false),
+};
+
+for (const [what, fn] of Object.entries(NOTHING)) {
+  Deno.test({
+    name: `${what} in an executable that has no note`,
+    // libc stays bound.
+    sanitizeResources: false,
+    fn,
+  });
+}

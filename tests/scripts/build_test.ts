@@ -12,12 +12,9 @@ class Tree implements AsyncDisposable {
 
   static async create(main: string): Promise<Tree> {
     const tree = new Tree(await Deno.makeTempDir());
-    await Deno.mkdir(`${tree.path}/scripts`);
-    for (const { name } of Deno.readDirSync(`${ROOT}/scripts`)) {
-      await Deno.copyFile(
-        `${ROOT}/scripts/${name}`,
-        `${tree.path}/scripts/${name}`,
-      );
+    // scripts/entry.ts imports some of ffi.
+    for (const name of ["scripts", "ffi"]) {
+      await copyTree(`${ROOT}/${name}`, `${tree.path}/${name}`);
     }
     await tree.write(main);
     return tree;
@@ -38,6 +35,14 @@ class Tree implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    const copy = isDirectory ? copyTree : Deno.copyFile;
+    await copy(`${from}/${name}`, `${to}/${name}`);
   }
 }
 

@@ -1,0 +1,166 @@
+/**
+ * Descriptors: reading, writing, duplicating them.
+ *
+ * @module
+ */
+import { type CString, toBytes } from "./c_string.ts";
+import { bind, checked, Errno, LibcError, uninterrupted } from "./libc.ts";
+
+const libc = bind({
+  close: { parameters: ["i32" /* int fd */], result: "i32" },
+  read: {
+    parameters: ["i32", /* int fd */ "buffer", /* void * */ "usize"],
+    result: "i64", // ssize_t
+  },
+  write: {
+    parameters: ["i32", /* int fd */ "buffer", /* const void * */ "usize"],
+    result: "i64", // ssize_t
+  },
+  dup3: { parameters: ["i32", "i32", "i32" /* int flags */], result: "i32" },
+  fcntl: {
+    parameters: ["i32", /* int fd */ "i32", /* int cmd */ "i32" /* int arg */],
+    result: "i32",
+  },
+  pipe2: {
+    parameters: ["buffer", /* int fds[2] */ "i32" /* int flags */],
+    result: "i32",
+  },
+  ftruncate: { parameters: ["i32", /* int fd */ "i64"], result: "i32" },
+});
+
+const F_DUPFD = 0;
+const F_GETFD = 1;
+const F_SETFD = 2;
+const F_DUPFD_CLOEXEC = 1030;
+const FD_CLOEXEC = 1;
+
+/** Closed on exec. */
+export const O_CLOEXEC = 0o2000000;
+
+/**
+ * Closes a descriptor. On `EINTR` it is closed all the same, and trying again
+ * could close somebody else's.
+ *
+ * @param fd The descriptor.
+ * @throws {LibcError} `EBADF`, `EIO`.
+ */
+export function close(fd: number): void {
+  try {
+    checked("close", libc.close(fd));
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.EINTR) return;
+    throw error;
+  }
+}
+
+/**
+ * Reads what is there.
+ *
+ * @param fd The descriptor.
+ * @param into Where the bytes go.
+ * @returns The number of bytes, 0 at the end.
+ * @throws {LibcError} `EAGAIN`, `EIO` and others.
+ */
+export function read(fd: number, into: Uint8Array<ArrayBuffer>): number {
+  return uninterrupted(
+    "read",
+    () => libc.read(fd, into, BigInt(into.length)),
+  );
+}
+
+/**
+ * Writes all of a text.
+ *
+ * @param fd The descriptor.
+ * @param text What to write.
+ * @throws {LibcError} `EPIPE`, `ENOSPC` and others.
+ */
+export function writeFully(fd: number, text: CString): void {
+  let rest = toBytes(text);
+  while (rest.length > 0) {
+    const some = rest;
+    const n = uninterrupted(
+      "write",
+      () => libc.write(fd, some, BigInt(some.length)),
+    );
+    rest = rest.subarray(n);
+  }
+}
+
+/**
+ * Duplicates a descriptor to the lowest free number from `from` on.
+ *
+ * @param fd The descriptor.
+ * @param from The lowest number to take.
+ * @param closeOnExec Whether the new one is closed on exec.
+ * @returns The new descriptor.
+ * @throws {LibcError} `EBADF`, `EMFILE`; `EINVAL` when `from` is above the
+ * limit of open files.
+ */
+export function dupFrom(
+  fd: number,
+  from: number,
+  closeOnExec: boolean,
+): number {
+  const command = closeOnExec ? F_DUPFD_CLOEXEC : F_DUPFD;
+  return checked("fcntl(F_DUPFD)", libc.fcntl(fd, command, from));
+}
+
+/**
+ * Makes one descriptor refer to the file of another; what it was is closed.
+ *
+ * @param fd The descriptor to copy.
+ * @param onto The number that the copy gets. Must not be `fd`.
+ * @param flags `O_CLOEXEC` or 0.
+ * @throws {LibcError} `EBADF`, `EINVAL`.
+ */
+export function dup3(fd: number, onto: number, flags: number): void {
+  uninterrupted("dup3", () => libc.dup3(fd, onto, flags));
+}
+
+/**
+ * Asks whether a descriptor is closed on exec.
+ *
+ * @param fd The descriptor.
+ * @returns Whether it is.
+ * @throws {LibcError} `EBADF` when it is not open.
+ */
+export function closesOnExec(fd: number): boolean {
+  const flags = checked("fcntl(F_GETFD)", libc.fcntl(fd, F_GETFD, 0));
+  return (flags & FD_CLOEXEC) !== 0;
+}
+
+/**
+ * Says whether a descriptor is closed on exec.
+ *
+ * @param fd The descriptor.
+ * @param on Whether it is.
+ * @throws {LibcError} `EBADF` when it is not open.
+ */
+export function setCloseOnExec(fd: number, on: boolean): void {
+  const flags = on ? FD_CLOEXEC : 0;
+  checked("fcntl(F_SETFD)", libc.fcntl(fd, F_SETFD, flags));
+}
+
+/**
+ * Makes a pipe; both ends are closed on exec.
+ *
+ * @returns Its two ends.
+ * @throws {LibcError} `EMFILE`, `ENFILE`.
+ */
+export function pipe2(): { readFd: number; writeFd: number } {
+  const fds = new Int32Array(2);
+  checked("pipe2", libc.pipe2(new Uint8Array(fds.buffer), O_CLOEXEC));
+  return { readFd: fds[0]!, writeFd: fds[1]! };
+}
+
+/**
+ * Sets the size of an open file.
+ *
+ * @param fd The file, open for writing.
+ * @param size Its new size in bytes.
+ * @throws {LibcError} `EINVAL`, `EIO`.
+ */
+export function ftruncate(fd: number, size: number): void {
+  uninterrupted("ftruncate", () => libc.ftruncate(fd, BigInt(size)));
+}

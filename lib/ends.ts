@@ -1,0 +1,109 @@
+/**
+ * The ends of a Deno program that is a daemon: fatal signals, uncaught errors,
+ * and the ordinary one.
+ *
+ * @module
+ */
+import { RESTART_EXIT_CODE } from "./restart.ts";
+import { isCaught, setSignalMask, Signal } from "../ffi/signal.ts";
+import {
+  caughtSignals,
+  dieOf,
+  dropRustHandlers,
+  FATAL_SIGNALS,
+  runExitHooks,
+} from "./fatal_signal.ts";
+import { writeConsole } from "./vlog_sinks.ts";
+
+/** The program's own listeners, of those added since we look. */
+const listeners = new Map<Deno.Signal, Set<() => void>>();
+
+/**
+ * Sees to it that, however this program ends, its exit hooks run and its files
+ * are removed.
+ */
+export function handleEnds(): void {
+  dropRustHandlers();
+  watchListeners();
+  // One that is caught has a listener of the program's, from before. To be
+  // asked of all at first: Deno 2.9 catches several once there is one listener.
+  const free = caughtSignals(FATAL_SIGNALS).filter((signal) =>
+    !isCaught(signal)
+  );
+  for (const signal of free) {
+    const name = nameOf(signal);
+    addSignalListener(name, () => {
+      if (hasListener(name)) return;
+      runExitHooks();
+      dieOf(signal);
+    });
+  }
+  addEventListener("error", (event) => {
+    if (hasNodeListener("uncaughtException")) return;
+    const { message, filename, lineno, colno, error } = event;
+    const details = { message, filename, lineno, colno, error };
+    const again = new ErrorEvent("error", { ...details, cancelable: true });
+    crashUnlessHandled(event, again, error);
+  });
+  addEventListener("unhandledrejection", (event) => {
+    if (hasNodeListener("unhandledRejection")) return;
+    const { type, promise, reason } = event;
+    const details = { promise, reason, cancelable: true };
+    const again = new PromiseRejectionEvent(type, details);
+    crashUnlessHandled(event, again, reason);
+  });
+  addEventListener("unload", runExitHooks);
+  // What a parent has held back is for the listeners now.
+  setSignalMask([]);
+}
+
+const { addSignalListener, removeSignalListener } = Deno;
+
+function nameOf(signal: number): Deno.Signal {
+  const name = Object.entries(Signal).find(([, n]) => n === signal)?.[0];
+  return name as Deno.Signal;
+}
+
+/** A listener of the program's own wins: we have to know whether it has one. */
+function watchListeners(): void {
+  Deno.addSignalListener = (signal, handler) => {
+    addSignalListener(signal, handler);
+    const handlers = listeners.get(signal) ?? new Set();
+    listeners.set(signal, handlers.add(handler));
+  };
+  Deno.removeSignalListener = (signal, handler) => {
+    removeSignalListener(signal, handler);
+    listeners.get(signal)?.delete(handler);
+  };
+}
+
+/** Whether the program listens for a signal, Deno's way or Node's. */
+function hasListener(signal: Deno.Signal): boolean {
+  return (listeners.get(signal)?.size ?? 0) > 0 || hasNodeListener(signal);
+}
+
+function hasNodeListener(event: string): boolean {
+  const node = (globalThis as {
+    process?: { listenerCount?: (event: string) => number };
+  }).process;
+  return (node?.listenerCount?.(event) ?? 0) > 0;
+}
+
+let asking = false;
+
+/**
+ * Ends the process for an uncaught error, as a crash. A listener of the
+ * program's own wins; to hear its word before ours, all are asked now, by an
+ * event of our own.
+ */
+function crashUnlessHandled(event: Event, again: Event, error: unknown): void {
+  if (asking || event.defaultPrevented) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  asking = true;
+  const handled = !dispatchEvent(again);
+  asking = false;
+  if (handled) return;
+  writeConsole(`error: Uncaught ${Deno.inspect(error)}\n`);
+  Deno.exit(RESTART_EXIT_CODE);
+}

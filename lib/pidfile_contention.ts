@@ -1,0 +1,85 @@
+/**
+ * Waiting for another process that is in the middle of its own start.
+ *
+ * @module
+ */
+import { dirname } from "@std/path/dirname";
+import { close } from "../ffi/descriptor.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY, open } from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { fcntlGetlk } from "../ffi/lock.ts";
+import { signalfd } from "../ffi/signal.ts";
+import {
+  bootTime,
+  inotifyNames,
+  pidfdOpen,
+  setTimerfd,
+  timerfd,
+  waitReadable,
+} from "../ffi/wait.ts";
+import { FATAL_SIGNALS, fatalSignalRun } from "./fatal_signal.ts";
+
+/** How often to look where the kernel cannot wake us. */
+const LOOK_AGAIN_MS = 20;
+
+/**
+ * Waits until a file may have been let go of by the process that has it
+ * locked: until a name in its directory changes or that process ends. Where the
+ * kernel cannot tell us of both, we look again from time to time.
+ *
+ * @param path The file.
+ * @param deadline Until when, in milliseconds since boot.
+ * @returns Whether to look again; not when the time is over.
+ */
+export function awaitOther(path: string, deadline: number): boolean {
+  const fds: number[] = [];
+  try {
+    const timer = timerfd();
+    fds.push(timer);
+    // The watch first: what happens after our look must wake us.
+    const watch = ifToBeHad(() => inotifyNames(dirname(path)));
+    if (watch !== undefined) fds.push(watch);
+    const holder = holderOf(path);
+    if (holder === undefined) return true;
+    const end = holder > 0 ? ifToBeHad(() => pidfdOpen(holder)) : undefined;
+    if (end !== undefined) fds.push(end);
+    fds.push(signalfd(FATAL_SIGNALS));
+    const isWoken = watch !== undefined && end !== undefined;
+    setTimerfd(
+      timer,
+      isWoken ? deadline : Math.min(deadline, bootTime() + LOOK_AGAIN_MS),
+    );
+    waitReadable(fds);
+    fatalSignalRun();
+    return bootTime() < deadline;
+  } finally {
+    fds.forEach(close);
+  }
+}
+
+/** An old kernel has no pidfds, a busy one no watches left. */
+function ifToBeHad(make: () => number): number | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+}
+
+function holderOf(path: string): number | undefined {
+  let fd: number;
+  try {
+    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.ENOENT) {
+      return undefined;
+    }
+    throw error;
+  }
+  try {
+    return fcntlGetlk(fd);
+  } finally {
+    close(fd);
+  }
+}

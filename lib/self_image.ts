@@ -1,0 +1,56 @@
+/**
+ * This program, as it can be started again.
+ *
+ * @module
+ */
+import { readArgv } from "../ffi/argv.ts";
+import { fromBytes } from "../ffi/c_string.ts";
+import { readLink, statFile } from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
+
+/** A program and the arguments with which it was started. */
+export interface SelfImage {
+  /** The executable: Deno's or a compiled one. */
+  readonly path: string;
+  /** The arguments, with the program's name first. */
+  readonly argv: readonly Uint8Array[];
+}
+
+const DELETED = " (deleted)";
+
+/**
+ * Finds out how this program was started. Has to be asked before the process
+ * title is set, which takes the place of the arguments.
+ *
+ * @returns The program.
+ * @throws {Error} When it cannot be started again: its script came by standard
+ * input and is gone, or its executable was removed.
+ */
+export function selfImage(): SelfImage {
+  if (/\/\$deno\$stdin|^file:\/\/\/(dev|proc)\//.test(Deno.mainModule)) {
+    throw new Error(
+      "a script from standard input cannot become a daemon: " +
+        "put it into a file, or compile it",
+    );
+  }
+  const argv = readArgv();
+  const inspect = argv.slice(0, argv.length - Deno.args.length)
+    .map(fromBytes).find((flag) => flag.startsWith("--inspect"));
+  if (inspect !== undefined) {
+    throw new Error(
+      `${inspect}: a program that is started again to become a daemon cannot ` +
+        "share its inspector: leave this out, or do not detach",
+    );
+  }
+  const link = readLink("/proc/self/exe");
+  // A package manager has put a new file in its place: that is started then. A
+  // compiled program could not even find its own code in the old one.
+  const path = link.endsWith(DELETED) ? link.slice(0, -DELETED.length) : link;
+  try {
+    statFile(path);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new Error(`${path}: cannot be started again (${error.reason})`);
+  }
+  return { path, argv };
+}

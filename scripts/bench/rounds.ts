@@ -1,0 +1,142 @@
+import { Failure } from "../failure.ts";
+import { removeIfThere } from "../remove_if_there.ts";
+import { type Peer, TEND } from "./peers.ts";
+import { pssOf, reapOrphans, switchesOf } from "./processes.ts";
+import { Running } from "./running.ts";
+
+/**
+ * How long a payload has run before it crashes. Several supervisors hold
+ * back, as they should, if it was less than a second.
+ */
+const UPTIME_MS = 1500;
+
+/** What was seen of one supervisor. */
+export interface Seen {
+  readonly peer: Peer;
+  /** For each round. */
+  readonly startMs: number[];
+  /** For each round, of those with a pidfile. */
+  readonly pidfiles: { right: boolean; locked: boolean }[];
+  /** For each round, of those that restart; `undefined` if it did not. */
+  readonly gapMs: (number | undefined)[];
+  /** Of those that stay. */
+  idle?: Idle;
+  /** It could not be started once, and is left alone since. */
+  failed?: true;
+}
+
+/** What a supervisor with nothing to do costs. */
+export interface Idle {
+  readonly processes: number;
+  readonly pssKib: number;
+  readonly switches: number;
+}
+
+/** The places and the program that the rounds use. */
+export interface Place {
+  readonly directory: string;
+  readonly sleep: string;
+}
+
+/**
+ * Starts all supervisors and has their payloads crash, in turn, again and
+ * again. All are fresh in each round: the first crash is the one that is not
+ * held back. The first round of starts is for warming up alone.
+ *
+ * @throws {Failure} tend failed. Any other is left out from there on, and a
+ * line says so.
+ */
+export async function measureRounds(
+  all: Seen[],
+  rounds: number,
+  place: Place,
+): Promise<void> {
+  for (let round = 0; round <= rounds; round++) {
+    const isWarmUp = round === 0;
+    // Nobody always comes first, or after the same one.
+    const turn = round % all.length;
+    const inTurn = [...all.slice(turn), ...all.slice(0, turn)];
+    await withStarted(inTurn, place, async (started) => {
+      if (isWarmUp) return;
+      for (const [seen, running] of started) {
+        seen.startMs.push(running.startMs);
+        if (running.pidfile) seen.pidfiles.push(running.pidfile);
+      }
+      const restarting = started.filter(([{ peer }]) => peer.executes);
+      await sleep(UPTIME_MS);
+      for (const [seen, running] of restarting) {
+        seen.gapMs.push(await running.crash());
+      }
+    });
+  }
+}
+
+/**
+ * Leaves those that stay alone for a while, all at the same time.
+ *
+ * @param settleMs How long they have to come to rest before.
+ */
+export async function measureIdle(
+  all: Seen[],
+  settleMs: number,
+  idleMs: number,
+  place: Place,
+): Promise<void> {
+  const staying = all.filter(({ peer }) => peer.executes);
+  await withStarted(staying, place, async (started) => {
+    await sleep(settleMs);
+    const before = started.map(([, running]) => switches(running));
+    await sleep(idleMs);
+    started.forEach(([seen, running], i) => {
+      // A thread that was not there before counts from its beginning.
+      const counts = [...switches(running)]
+        .map(([thread, count]) => count - (before[i]?.get(thread) ?? 0));
+      const pids = running.processes();
+      seen.idle = {
+        processes: pids.length,
+        pssKib: sum(pids.map(pssOf)),
+        switches: sum(counts),
+      };
+    });
+  });
+}
+
+function switches(running: Running): Map<string, number> {
+  return new Map(running.processes().flatMap((pid) => [...switchesOf(pid)]));
+}
+
+function sum(numbers: number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
+}
+
+/** Ends what it has started, and clears the place for the next. */
+async function withStarted(
+  all: Seen[],
+  { directory, sleep: payload }: Place,
+  work: (started: [Seen, Running][]) => Promise<void>,
+): Promise<void> {
+  const started: [Seen, Running][] = [];
+  const names: string[] = [];
+  try {
+    for (const seen of all.filter(({ failed }) => !failed)) {
+      const name = `${directory}/${names.length}`;
+      names.push(name);
+      try {
+        started.push([seen, await Running.start(seen.peer, name, payload)]);
+      } catch (error) {
+        if (!(error instanceof Failure) || seen.peer.name === TEND) throw error;
+        seen.failed = true;
+        console.log(`${seen.peer.name}: left out, ${error.message}`);
+      }
+    }
+    await work(started);
+  } finally {
+    for (const [, running] of started) await running.end();
+    reapOrphans();
+    for (const name of names) await removeIfThere(name);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

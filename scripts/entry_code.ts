@@ -1,0 +1,183 @@
+/**
+ * The instructions that `scripts/entry.ts` has run before Rust's runtime, which
+ * spoils three things beyond repair by JavaScript: it ignores SIGPIPE, it dies
+ * of an argument that is not UTF-8, and of a removed working directory.
+ *
+ * So they note for `ffi/entry_note.ts` what SIGPIPE did; go to `/` if the
+ * working directory is gone, and note that; and blank the arguments, which
+ * `ffi/argv.ts` has from `/proc/self/cmdline`.
+ */
+import { ENTRY_NOTE_MAGIC } from "../ffi/entry_note.ts";
+
+/**
+ * An instruction as an assembler lists it: numbers in hexadecimal, each
+ * little-endian in memory, and the source.
+ */
+export type Line = readonly [code: string, assembly: string];
+
+/** What there is for one machine. */
+export interface Machine {
+  /** `e_machine`. */
+  readonly number: number;
+  /** The byte with which linkers pad its code. */
+  readonly padding: number;
+  /** What runs at the new entry point; it ends with a jump to the old one. */
+  readonly lines: readonly Line[];
+  /** How far that jump reaches. */
+  readonly reach: number;
+  /** The last 4 bytes of that jump, for a distance from its end. */
+  readonly jump: (distance: number) => number;
+}
+
+/** What `ffi/entry_note.ts` looks for. The 0 depends on the executable. */
+const NOTE: readonly Line[] = [
+  [ENTRY_NOTE_MAGIC.toString(16), `.quad ${ENTRY_NOTE_MAGIC}`],
+  ["0000000000000000", ".quad slot - entry"],
+];
+
+/**
+ * The instructions, for each machine. What is handed over at an entry point
+ * comes through: in rdx or x0 the function that the dynamic loader wants called
+ * at exit, and the stack, with its pointer. The other registers mean nothing
+ * there.
+ *
+ * All that changes is that each argument, and the program's name, becomes an
+ * empty string. They cannot be made fewer: then the stack would have to begin
+ * further up, and beyond what libc has told V8 to be its end.
+ */
+export const MACHINES: Readonly<Record<"x86_64" | "aarch64", Machine>> = {
+  x86_64: {
+    number: 62,
+    padding: 0xcc, // int3
+    lines: [
+      ["eb 16", "entry: jmp code"],
+      ["cc cc", ".fill 2, 1, 0xcc"],
+      ["2f 00", 'root: .asciz "/"'],
+      ["cc cc", ".fill 2, 1, 0xcc"],
+      ...NOTE,
+      ["49 89 d0", "code: mov %rdx, %r8"],
+      // The slot is as far from the entry as the note says.
+      ["4c 8d 0d ffffffde", "lea entry(%rip), %r9"],
+      ["4d 03 49 10", "add 16(%r9), %r9"],
+
+      // rt_sigaction(SIGPIPE, NULL, &old, 8). What is written goes below the
+      // stack: there is no signal handler yet that could come in between.
+      ["bf 0000000d", "mov $13, %edi"],
+      ["31 f6", "xor %esi, %esi"],
+      ["48 8d 54 24 e0", "lea -32(%rsp), %rdx"],
+      ["41 ba 00000008", "mov $8, %r10d"],
+      ["b8 0000000d", "mov $13, %eax"],
+      ["0f 05", "syscall"],
+      ["85 c0", "test %eax, %eax"],
+      ["75 0e", "jne cwd"],
+      // Its first field is the handler: SIG_IGN is 1, and makes 2 of it, as
+      // SIG_DFL, 0, makes 1.
+      ["48 83 7c 24 e0 01", "cmpq $1, -32(%rsp)"],
+      ["0f 94 c0", "sete %al"],
+      ["fe c0", "inc %al"],
+      ["41 88 01", "mov %al, (%r9)"],
+
+      // getcwd(buffer, 4096)
+      ["48 8d bc 24 fffff000", "cwd: lea -4096(%rsp), %rdi"],
+      ["be 00001000", "mov $4096, %esi"],
+      ["b8 0000004f", "mov $79, %eax"],
+      ["0f 05", "syscall"],
+      // It is gone if this is ENOENT. Other failures mean that its name is too
+      // long, which libc can help. And if the file system is gone, unmounted,
+      // the name does not begin with a slash.
+      ["83 f8 fe", "cmp $-2, %eax"],
+      ["74 0e", "je gone"],
+      ["85 c0", "test %eax, %eax"],
+      ["78 1c", "js args"],
+      ["80 bc 24 fffff000 2f", "cmpb $'/, -4096(%rsp)"],
+      ["74 12", "je args"],
+      // 4 for the slot, and chdir("/").
+      ["41 80 09 04", "gone: orb $4, (%r9)"],
+      ["48 8d 3d ffffff81", "lea root(%rip), %rdi"],
+      ["b8 00000050", "mov $80, %eax"],
+      ["0f 05", "syscall"],
+
+      // All of argv, from the last one: what follows the slash, which is
+      // nothing.
+      ["48 8b 0c 24", "args: mov (%rsp), %rcx"],
+      ["48 8d 05 ffffff70", "lea root+1(%rip), %rax"],
+      ["48 ff c9", "next: dec %rcx"],
+      ["78 07", "js done"],
+      ["48 89 44 cc 08", "mov %rax, 8(%rsp,%rcx,8)"],
+      ["eb f4", "jmp next"],
+      ["4c 89 c2", "done: mov %r8, %rdx"],
+      ["e9 00000000", "jmp original"],
+    ],
+    reach: 2 ** 31,
+    jump: (distance) => distance,
+  },
+  aarch64: {
+    number: 183,
+    padding: 0, // udf #0
+    lines: [
+      ["14000006", "entry: b code"],
+      ["2f 00 00 00", 'root: .asciz "/"; .balign 4'],
+      ...NOTE,
+      ["aa0003e9", "code: mov x9, x0"],
+      // The slot is as far from the entry as the note says.
+      ["10ffff2a", "adr x10, entry"],
+      ["f940094b", "ldr x11, [x10, #16]"],
+      ["8b0b014a", "add x10, x10, x11"],
+      // What is written goes onto the stack.
+      ["d14007ff", "sub sp, sp, #4096"],
+
+      // rt_sigaction(SIGPIPE, NULL, &old, 8)
+      ["d28001a0", "mov x0, #13"],
+      ["d2800001", "mov x1, #0"],
+      ["910003e2", "mov x2, sp"],
+      ["d2800103", "mov x3, #8"],
+      ["d28010c8", "mov x8, #134"],
+      ["d4000001", "svc #0"],
+      ["b50000c0", "cbnz x0, cwd"],
+      // Its first field is the handler: SIG_IGN is 1, and makes 2 of it, as
+      // SIG_DFL, 0, makes 1.
+      ["f94003eb", "ldr x11, [sp]"],
+      ["f100057f", "cmp x11, #1"],
+      ["1a9f17eb", "cset w11, eq"],
+      ["1100056b", "add w11, w11, #1"],
+      ["3900014b", "strb w11, [x10]"],
+
+      // getcwd(buffer, 4096)
+      ["910003e0", "cwd: mov x0, sp"],
+      ["d2820001", "mov x1, #4096"],
+      ["d2800228", "mov x8, #17"],
+      ["d4000001", "svc #0"],
+      // It is gone if this is ENOENT. Other failures mean that its name is too
+      // long, which libc can help. And if the file system is gone, unmounted,
+      // the name does not begin with a slash.
+      ["b100081f", "cmn x0, #2"],
+      ["540000a0", "b.eq gone"],
+      ["b7f80140", "tbnz x0, #63, args"],
+      ["394003eb", "ldrb w11, [sp]"],
+      ["7100bd7f", "cmp w11, #'/'"],
+      ["540000e0", "b.eq args"],
+      // 4 for the slot, and chdir("/").
+      ["3940014b", "gone: ldrb w11, [x10]"],
+      ["321e016b", "orr w11, w11, #4"],
+      ["3900014b", "strb w11, [x10]"],
+      ["10fffba0", "adr x0, root"],
+      ["d2800628", "mov x8, #49"],
+      ["d4000001", "svc #0"],
+
+      // The stack as it was; and all of argv, from the last one: what follows
+      // the slash, which is nothing.
+      ["914007ff", "args: add sp, sp, #4096"],
+      ["f94003eb", "ldr x11, [sp]"],
+      ["910023ec", "add x12, sp, #8"],
+      ["30fffaed", "adr x13, root + 1"],
+      ["f100056b", "next: subs x11, x11, #1"],
+      ["54000064", "b.mi done"],
+      ["f82b798d", "str x13, [x12, x11, lsl #3]"],
+      ["17fffffd", "b next"],
+      ["aa0903e0", "done: mov x0, x9"],
+      ["14000000", "b original"],
+    ],
+    reach: 2 ** 27,
+    jump: (distance) => 0x14000000 | ((distance + 4) / 4 & 0x3ffffff),
+  },
+};

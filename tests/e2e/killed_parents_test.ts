@@ -1,0 +1,101 @@
+/** What becomes of a start when the processes that wait for it are told to end. */
+import { close } from "../../ffi/descriptor.ts";
+import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { O_CREAT, O_RDWR, open } from "../../ffi/file.ts";
+import { fcntlSetlk } from "../../ffi/lock.ts";
+import { isAlive, look, parentOf, titleOf } from "../proc.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+
+const DETACHED = [
+  ["--detach", "--pidfile=x.pid"],
+  ["--detach", "--exec", "--pidfile=x.pid"],
+  ["--detach", "--monitor", "--pidfile=x.pid"],
+];
+const STATUSES = { SIGTERM: 143, SIGINT: 130 } as const;
+
+for (const options of DETACHED) {
+  for (const [signal, status] of Object.entries(STATUSES)) {
+    const title = ["tend", ...options].join(" ");
+    Deno.test(`${title} does not end well when it finds ${signal} and a ready daemon at once`, async () => {
+      await using box = await Sandbox.create();
+      Deno.mkdirSync(box.path("run"));
+      // Held up as long as somebody else makes the same pidfile.
+      const tmpfile = box.runPath("x.pid.tmp");
+      const fd = open(tmpfile, O_RDWR | O_CREAT, 0o644);
+      fcntlSetlk(fd);
+      const tend = box.start([TEND, ...options, "--", "sleep", "600"]);
+      await box.until("it waits", () => childWaits(box, tend.pid));
+      Deno.kill(tend.pid, "SIGSTOP");
+      await box.until("it is stopped", () => look(tend.pid)?.state === "T");
+      Deno.removeSync(tmpfile);
+      close(fd);
+      await box.until("COMMAND runs", () => {
+        const pid = box.pidfile("x.pid");
+        return pid !== undefined && isAlive(pid) &&
+          titleOf(pid) === "sleep 600";
+      });
+      Deno.kill(tend.pid, signal as Deno.Signal);
+      Deno.kill(tend.pid, "SIGCONT");
+      assertEquals((await tend.finished()).code, status);
+    });
+  }
+}
+
+for (const options of [["--detach"], DETACHED[1]!]) {
+  for (const [signal, status] of Object.entries(STATUSES)) {
+    const title = ["tend", ...options].join(" ");
+    Deno.test(`${title} does not end well when ${signal} comes while it waits for its child's end`, async () => {
+      await using box = await Sandbox.create();
+      // Of the caller's process alone, which goes on waiting for a while.
+      const inject = "inject=wait4:delay_enter=1000000";
+      const strace = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
+      const traced = box.start(
+        [...strace, TEND, ...options, "--", "sleep", "600"],
+      );
+      await box.until(
+        "COMMAND runs",
+        () =>
+          box.processes().some((pid) =>
+            look(pid)?.status.get("Name") === "sleep"
+          ),
+      );
+      const caller = box.processes().find((pid) =>
+        look(pid)?.ppid === traced.pid
+      );
+      Deno.kill(caller!, signal as Deno.Signal);
+      assertEquals((await traced.finished()).code, status);
+    });
+  }
+}
+
+/** Whether tend has forked, and waits for its child. */
+function childWaits(box: Sandbox, pid: number): boolean {
+  return look(pid)?.state === "S" &&
+    box.processes().some((other) => look(other)?.ppid === pid);
+}
+
+for (const options of [["--monitor", "--pidfile=x.pid"], ...DETACHED]) {
+  const title = ["tend", ...options].join(" ");
+  Deno.test(`${title} runs no COMMAND when its parent was killed before exec`, async () => {
+    await using box = await Sandbox.create();
+    // The last that a daemon asks before it becomes COMMAND.
+    const inject = "inject=getppid:delay_enter=3000000";
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+    const script = ': >"$1"; exec sleep 600';
+    const command = ["sh", "-c", script, "sh", box.path("ran")];
+    const tend = box.start([...strace, TEND, ...options, "--", ...command]);
+    const daemon = await box.until("it has its pidfile", () => {
+      const pid = box.pidfile("x.pid");
+      return pid !== undefined && pid > 0 && pid;
+    });
+    const parent = parentOf(daemon);
+    Deno.kill(parent, "SIGKILL");
+    const { code } = await tend.finished();
+    assertEquals(code, options.includes("--detach") ? 1 : 137);
+    await box.until("all have ended", () => box.processes().length === 0);
+    assertStringIncludes(tend.stderr(), `: pid ${parent} is gone\n`);
+    assertEquals(box.exists(box.path("ran")), false);
+    assertEquals(box.runFiles(), []);
+  });
+}

@@ -1,0 +1,56 @@
+import { close } from "../../ffi/descriptor.ts";
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { readDirectory } from "../../ffi/directory.ts";
+import { O_CREAT, O_WRONLY, open } from "../../ffi/file.ts";
+import { LibcError } from "../../ffi/libc.ts";
+import { openFdCount } from "../descriptors.ts";
+import { Sandbox } from "../sandbox.ts";
+import "../open_libc.ts";
+
+Deno.test("readDirectory() lists all names but . and ..", async () => {
+  await using box = await Sandbox.create();
+  const names = ["...", ".hidden", "é", ...Array(200).keys()].map(String);
+  for (const name of names) Deno.writeTextFileSync(box.path(name), "");
+  assertEquals(readDirectory(box.dir).sort(), names.sort());
+});
+
+Deno.test("readDirectory() is empty for an empty directory", async () => {
+  await using box = await Sandbox.create();
+  assertEquals(readDirectory(box.dir), []);
+});
+
+Deno.test("readDirectory() puts U+FFFD for what is not UTF-8 in a name", async () => {
+  await using box = await Sandbox.create();
+  const path = new TextEncoder().encode(box.path("a?"));
+  path[path.length - 1] = 0xff;
+  close(open(path, O_WRONLY | O_CREAT, 0o600));
+  assertEquals(readDirectory(box.dir), ["a\ufffd"]);
+});
+
+Deno.test("readDirectory() throws ENOENT when there is no such directory", () => {
+  assertThrows(
+    () => readDirectory("/no/such/directory"),
+    LibcError,
+    "opendir failed (No such file or directory)",
+  );
+});
+
+Deno.test("readDirectory() throws ENOTDIR when it is a file", () => {
+  assertThrows(
+    () => readDirectory("/etc/passwd"),
+    LibcError,
+    "opendir failed (Not a directory)",
+  );
+});
+
+Deno.test("readDirectory() refuses a NUL", () => {
+  assertThrows(() => readDirectory("/proc\0junk"), TypeError, "NUL byte");
+});
+
+Deno.test("readDirectory() leaves no descriptor open", () => {
+  readDirectory("/proc/self");
+  const before = openFdCount();
+  readDirectory("/proc/self");
+  assertEquals(openFdCount(), before);
+});

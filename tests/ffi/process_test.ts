@@ -1,0 +1,276 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { LibcError } from "../../ffi/libc.ts";
+import {
+  execvp,
+  getpid,
+  getppid,
+  hasExeced,
+  kill,
+  namespacePids,
+  procStat,
+  threadCount,
+  waitpid,
+  waitpidNoHang,
+} from "../../ffi/process.ts";
+import { Signal } from "../../ffi/signal.ts";
+import { Child } from "../children.ts";
+import { childrenOf, look } from "../proc.ts";
+import { ask, CANNOT_UNSHARE, ROOT, runProgram } from "../program.ts";
+import { Sandbox } from "../sandbox.ts";
+import "../open_libc.ts";
+
+Deno.test("getpid() and getppid() are Deno's in a process that has not forked", () => {
+  assertEquals([getpid(), getppid()], [Deno.pid, Deno.ppid]);
+});
+
+Deno.test("setsid() begins a session whose leader this process is", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { procStat, setsid } from "${ROOT}/ffi/process.ts";
+    const id = setsid();
+    const [, , group, session] = procStat("self").map(Number);
+    console.log(id === Deno.pid && group === id && session === id);`,
+  );
+  assertEquals(answer, "true");
+});
+
+Deno.test("setsid() throws EPERM for the leader of a process group", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { setsid } from "${ROOT}/ffi/process.ts";
+    setsid();
+    try { setsid(); } catch (error) { console.log(error.message); }`,
+  );
+  assertEquals(answer, "setsid failed (Operation not permitted)");
+});
+
+Deno.test("kill() sends a signal", () => {
+  using child = new Child("sleep", "600");
+  kill(child.pid, Signal.SIGUSR1);
+  const signal = Signal.SIGUSR1;
+  assertEquals(child.wait(), { kind: "signaled", signal, coreDumped: false });
+});
+
+Deno.test("kill() with 0 sends nothing to a process that is there", () => {
+  using child = new Child("sleep", "600");
+  kill(child.pid, 0);
+  assertEquals(waitpidNoHang(child.pid), undefined);
+});
+
+Deno.test("kill() throws ESRCH when the process is gone", () => {
+  const pid = endedPid();
+  const error = assertThrows(() => kill(pid, 0), LibcError);
+  assertEquals(error.message, "kill failed (No such process)");
+  assertEquals(error.code, "ESRCH");
+});
+
+Deno.test("kill() throws EINVAL for a signal that there is not", () => {
+  const error = assertThrows(() => kill(getpid(), 65), LibcError);
+  assertEquals(error.code, "EINVAL");
+});
+
+Deno.test({
+  name: "kill() throws EPERM when the process is another user's",
+  ignore: Deno.uid() === 0,
+  fn: () => {
+    assertEquals(assertThrows(() => kill(1, 0), LibcError).code, "EPERM");
+  },
+});
+
+Deno.test("waitpid() waits until the child ends", () => {
+  using child = new Child("sh", "-c", "sleep 0.05; exit 42");
+  assertEquals(child.wait(), { kind: "exited", code: 42 });
+});
+
+Deno.test("waitpid() throws ECHILD when it was waited for before", () => {
+  const pid = endedPid();
+  const error = assertThrows(() => waitpid(pid), LibcError);
+  assertEquals(error.message, "waitpid failed (No child processes)");
+  assertEquals(error.code, "ECHILD");
+});
+
+Deno.test("waitpid() throws ECHILD for a process that is no child", () => {
+  assertEquals(assertThrows(() => waitpid(1), LibcError).code, "ECHILD");
+});
+
+Deno.test("waitpidNoHang() is undefined while the child runs", () => {
+  using child = new Child("sleep", "600");
+  assertEquals(waitpidNoHang(child.pid), undefined);
+});
+
+Deno.test("waitpidNoHang() throws ECHILD when there is no such child", () => {
+  const pid = endedPid();
+  const error = assertThrows(() => waitpidNoHang(pid), LibcError);
+  assertEquals(error.code, "ECHILD");
+});
+
+Deno.test("waitpidNoHang() of -1 says which child has ended", async () => {
+  await using box = await Sandbox.create();
+  // In a process of its own: here it could be one of Deno's.
+  const [pid, ended] = JSON.parse(
+    await ask(
+      box,
+      `
+      import { waitpidNoHang } from "${ROOT}/ffi/process.ts";
+      import { Child } from "${ROOT}/tests/children.ts";
+      const { pid } = new Child("sh", "-c", "exit 7");
+      for (;;) {
+        const ended = waitpidNoHang(-1);
+        if (ended === undefined) continue;
+        console.log(JSON.stringify([pid, ended]));
+        break;
+      }`,
+    ),
+  );
+  assertEquals(ended, { pid, status: { kind: "exited", code: 7 } });
+});
+
+Deno.test("execvp() looks the program up in PATH and hands its arguments over", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { execvp } from "${ROOT}/ffi/process.ts";
+    const bytes = Uint8Array.of(0xff, 0x20);
+    execvp("sh", ["name", "-c", 'printf %s, "$0" "$@" | od -An -tx1', "", bytes]);`,
+  );
+  assertEquals(answer.trim(), "2c ff 20 2c");
+});
+
+Deno.test("execvp() keeps the pid and closes Deno's descriptors", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { execvp } from "${ROOT}/ffi/process.ts";
+    const file = Deno.openSync("/dev/zero");
+    execvp("sh", ["sh", "-c", "echo $$ $1; ls -l /proc/self/fd | grep -c zero", "sh", String(Deno.pid)]);`,
+    { under: ["sh", "-c", '"$@"; true', "sh"] },
+  );
+  const [pids, zeros] = answer.split("\n");
+  const [now, before] = pids!.split(" ");
+  assertEquals([now, zeros], [before, "0"]);
+});
+
+for (
+  const [what, file, reason] of [
+    ["ENOENT when it is not there", "/no/such/program", "No such file or"],
+    ["EACCES when it may not be executed", "/etc/passwd", "Permission denied"],
+  ] as const
+) {
+  Deno.test(`execvp() throws ${what}`, () => {
+    assertThrows(
+      () => execvp(file, [file]),
+      LibcError,
+      `exec failed (${reason}`,
+    );
+  });
+}
+
+Deno.test("execvp() throws ENOENT when PATH has no such program", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { execvp } from "${ROOT}/ffi/process.ts";
+    Deno.env.set("PATH", "/bin:/usr/bin");
+    try { execvp("no-such-program", ["no-such-program"]); }
+    catch (error) { console.log(error.code); }`,
+  );
+  assertEquals(answer, "ENOENT");
+});
+
+Deno.test("execvp() refuses a NUL in the file and in each argument", () => {
+  assertThrows(() => execvp("/bin/true\0", ["true"]), TypeError, "NUL byte");
+  assertThrows(() => execvp("/bin/true", ["a", "b\0"]), TypeError, "NUL byte");
+});
+
+Deno.test("exitNow() ends the process before any of its listeners", async () => {
+  await using box = await Sandbox.create();
+  const { code, stdout } = await runProgram(
+    box,
+    `
+    import { exitNow } from "${ROOT}/ffi/process.ts";
+    addEventListener("unload", () => console.log("unload"));
+    setTimeout(() => console.log("timer"));
+    exitNow(7);`,
+  );
+  assertEquals([code, stdout], [7, ""]);
+});
+
+Deno.test("threadCount() is the number of entries in /proc/self/task", () => {
+  const entries = () => [...Deno.readDirSync("/proc/self/task")].length;
+  for (;;) {
+    // Deno may start one meanwhile, or end one.
+    const [before, count, after] = [entries(), threadCount(), entries()];
+    if (before !== after) continue;
+    assertEquals(count, before);
+    break;
+  }
+});
+
+Deno.test("hasExeced() is true of a child that became another program", () => {
+  using child = new Child("sleep", "600");
+  assertEquals(hasExeced(child.pid), true);
+});
+
+Deno.test("hasExeced() is true of such a child when it has ended", async () => {
+  await using box = await Sandbox.create();
+  using child = new Child("true");
+  await box.until("it is a zombie", () => look(child.pid) === undefined);
+  assertEquals(hasExeced(child.pid), true);
+});
+
+Deno.test("hasExeced() is false of a child that goes on as what it was", async () => {
+  await using box = await Sandbox.create();
+  await box.run(["mkfifo", box.path("fifo")]);
+  const { pid } = box.start(["sh", "-c", "(read line; :) <>fifo; :"]);
+  const fork = await box.until("sh has forked", () => childrenOf(pid)[0]);
+  assertEquals(hasExeced(fork), false);
+});
+
+Deno.test("procStat() begins with the state after any name", async () => {
+  await using box = await Sandbox.create();
+  const program = box.path("a) R 1 (b");
+  Deno.copyFileSync("/bin/sleep", program);
+  using child = new Child(program, "600");
+  const [state, parent] = procStat(child.pid)!;
+  assertEquals(["R", "S", "D"].includes(state!), true, state);
+  assertEquals(Number(parent), Deno.pid);
+});
+
+Deno.test("procStat() is undefined when the process is gone", () => {
+  assertEquals(procStat(endedPid()), undefined);
+});
+
+Deno.test("namespacePids() is the pid alone in the first namespace", () => {
+  assertEquals(namespacePids(Deno.pid)[0], Deno.pid);
+});
+
+Deno.test({
+  name:
+    "namespacePids() is the pid here and then that in the process's own namespace",
+  ignore: CANNOT_UNSHARE,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const { pid } = box.start(["unshare", "-Urpf", "sleep", "600"]);
+    const inner = await box.until("sleep has begun", () => childrenOf(pid)[0]);
+    assertEquals(namespacePids(inner), [inner, 1]);
+  },
+});
+
+Deno.test("namespacePids() is empty when the process is gone", () => {
+  assertEquals(namespacePids(endedPid()), []);
+});
+
+/** A pid that was just waited for: the kernel gives it to nobody so soon. */
+function endedPid(): number {
+  using child = new Child("true");
+  child.wait();
+  return child.pid;
+}

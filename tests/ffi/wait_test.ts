@@ -1,0 +1,172 @@
+import {
+  close,
+  closesOnExec,
+  pipe2,
+  writeFully,
+} from "../../ffi/descriptor.ts";
+import { assertEquals } from "@std/assert/equals";
+import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertMatch } from "@std/assert/match";
+import { assertThrows } from "@std/assert/throws";
+import { LibcError } from "../../ffi/libc.ts";
+import {
+  bootTime,
+  inotifyNames,
+  pidfdOpen,
+  setTimerfd,
+  timerfd,
+  waitReadable,
+} from "../../ffi/wait.ts";
+import { Child } from "../children.ts";
+import { disposable, openFdCount } from "../descriptors.ts";
+import { Sandbox } from "../sandbox.ts";
+import "../open_libc.ts";
+
+function timerAt(deadline: number): number {
+  const fd = timerfd();
+  setTimerfd(fd, deadline);
+  return fd;
+}
+
+Deno.test("waitReadable() returns those descriptors alone that can be read", () => {
+  using silent = pipe();
+  using speaking = pipe();
+  using other = pipe();
+  writeFully(speaking.writeFd, "x");
+  writeFully(other.writeFd, "x");
+  assertEquals(
+    waitReadable([silent.readFd, speaking.readFd, other.readFd]),
+    [speaking.readFd, other.readFd],
+  );
+});
+
+Deno.test("waitReadable() returns a pipe whose other end is gone", () => {
+  const { readFd, writeFd } = pipe2();
+  close(writeFd);
+  assertEquals(waitReadable([readFd]), [readFd]);
+  close(readFd);
+});
+
+Deno.test("waitReadable() returns a descriptor that is not open", () => {
+  // Whoever reads it hears EBADF, and nobody waits for ever.
+  assertEquals(waitReadable([0x7fff_0000]), [0x7fff_0000]);
+});
+
+Deno.test("bootTime() is the clock of /proc/uptime", () => {
+  const uptime = () =>
+    Number(Deno.readTextFileSync("/proc/uptime").split(" ")[0]) * 1000;
+  const before = uptime();
+  const now = bootTime();
+  // It has hundredths of a second.
+  assertGreaterOrEqual(now, before);
+  assertGreaterOrEqual(uptime() + 10, now);
+});
+
+Deno.test("bootTime() never goes back", () => {
+  const times = Array.from({ length: 1000 }, bootTime);
+  assertEquals(times, times.toSorted((a, b) => a - b));
+});
+
+Deno.test("setTimerfd() has a timer that can be read from its deadline on and not before", () => {
+  const deadline = bootTime() + 20.5;
+  using timer = disposable(timerAt(deadline));
+  assertEquals(waitReadable([timer.number]), [timer.number]);
+  assertGreaterOrEqual(bootTime(), deadline);
+});
+
+for (const past of [-1, -10_000]) {
+  Deno.test(`setTimerfd() has a timer that can be read at once ${-past} ms after its deadline`, () => {
+    using far = disposable(timerAt(bootTime() + 1e9));
+    using timer = disposable(timerAt(Math.max(bootTime() + past, 1)));
+    assertEquals(waitReadable([far.number, timer.number]), [timer.number]);
+  });
+}
+
+for (const deadline of [1e9, 1e9 + 0.25, 1e9 + 999.999_999_9, 2 ** 42 + 1]) {
+  Deno.test(`setTimerfd() tells the kernel ${deadline} ms and the boot clock`, () => {
+    using timer = disposable(timerAt(bootTime() + deadline));
+    const info = Deno.readTextFileSync(`/proc/self/fdinfo/${timer.number}`);
+    assertMatch(info, /^clockid: 7$/m);
+    assertMatch(info, /^settime flags: 01$/m);
+    const [, seconds, nanoseconds] = /^it_value: \((\d+), (\d+)\)$/m
+      .exec(info)!.map(Number);
+    const left = seconds! * 1000 + nanoseconds! / 1e6;
+    // What has passed since is missing.
+    assertGreaterOrEqual(deadline + 0.01, left);
+    assertGreaterOrEqual(left, deadline - 10_000);
+    assertMatch(info, /^it_interval: \(0, 0\)$/m);
+  });
+}
+
+Deno.test("setTimerfd() at a whole second is not one that never ends", () => {
+  using timer = disposable(timerAt(1000));
+  assertEquals(waitReadable([timer.number]), [timer.number]);
+});
+
+Deno.test("inotifyNames() can be read when a name has gone", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "");
+  using watch = disposable(inotifyNames(box.dir));
+  Deno.removeSync(box.path("file"));
+  assertEquals(waitReadable([watch.number]), [watch.number]);
+});
+
+Deno.test("inotifyNames() can be read when a file is renamed", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "");
+  using watch = disposable(inotifyNames(box.dir));
+  Deno.renameSync(box.path("file"), box.path("other"));
+  assertEquals(waitReadable([watch.number]), [watch.number]);
+});
+
+Deno.test("inotifyNames() cannot be read before anything changes", async () => {
+  await using box = await Sandbox.create();
+  using watch = disposable(inotifyNames(box.dir));
+  using timer = disposable(timerAt(1));
+  assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
+});
+
+Deno.test("inotifyNames() leaves no descriptor when the directory is not there", () => {
+  const before = openFdCount();
+  const error = assertThrows(() => inotifyNames("/no/such"), LibcError);
+  assertEquals([error.code, openFdCount()], ["ENOENT", before]);
+});
+
+Deno.test("inotifyNames() refuses a NUL", () => {
+  assertThrows(() => inotifyNames("/tmp\0junk"), TypeError, "NUL byte");
+});
+
+Deno.test("pidfdOpen() can be read when the process has ended, and not before", () => {
+  using child = new Child("sleep", "600");
+  using watch = disposable(pidfdOpen(child.pid));
+  using timer = disposable(timerAt(1));
+  assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
+  Deno.kill(child.pid, "SIGKILL");
+  assertEquals(waitReadable([watch.number]), [watch.number]);
+});
+
+Deno.test("pidfdOpen() throws ESRCH when the process is gone", () => {
+  using child = new Child("true");
+  child.wait();
+  const error = assertThrows(() => pidfdOpen(child.pid), LibcError);
+  assertEquals(error.message, "pidfd_open failed (No such process)");
+});
+
+Deno.test("All descriptors to wait for are closed on exec", async () => {
+  await using box = await Sandbox.create();
+  for (const fd of [timerAt(1), inotifyNames(box.dir), pidfdOpen(Deno.pid)]) {
+    assertEquals(closesOnExec(fd), true);
+    close(fd);
+  }
+});
+
+function pipe(): Disposable & { readFd: number; writeFd: number } {
+  const ends = pipe2();
+  return {
+    ...ends,
+    [Symbol.dispose]: () => {
+      close(ends.readFd);
+      close(ends.writeFd);
+    },
+  };
+}

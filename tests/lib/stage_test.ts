@@ -1,0 +1,260 @@
+import {
+  close,
+  closesOnExec,
+  pipe2,
+  setCloseOnExec,
+} from "../../ffi/descriptor.ts";
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { getenv, setenv, unsetenv } from "../../ffi/environment.ts";
+import { getppid } from "../../ffi/process.ts";
+import {
+  decodeStage,
+  encodeStage,
+  type Stage,
+  takeStage,
+  withStage,
+} from "../../lib/stage.ts";
+import "../open_libc.ts";
+
+const ROLES = ["detached", "monitor", "daemon"] as const;
+const STAGE: Stage = { role: "daemon", notifyFd: 100, coreDumped: false };
+const INT_MAX = 0x7fff_ffff;
+
+/** Random numbers that a seed brings back: mulberry32. */
+class Random {
+  #state: number;
+
+  constructor(readonly seed: number) {
+    this.#state = seed;
+  }
+
+  /** From 0 on, below `end`. */
+  below(end: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * end);
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)]!;
+  }
+}
+
+/** Tries a property with much that is random; a failure names the seed. */
+function forAny(property: (random: Random) => void): void {
+  const first = Number(Deno.env.get("TEND_TEST_SEED") ?? Date.now() >>> 0);
+  for (let i = 0; i < 2000; i++) {
+    const seed = (first + i) >>> 0;
+    try {
+      property(new Random(seed));
+    } catch (cause) {
+      throw new Error(`with TEND_TEST_SEED=${seed}: ${cause}`, { cause });
+    }
+  }
+}
+
+function anyStage(random: Random): Stage {
+  return {
+    role: random.pick(ROLES),
+    notifyFd: random.pick([-1, 0, INT_MAX, random.below(1 << 20)]),
+    coreDumped: random.pick([true, false]),
+  };
+}
+
+function anyPid(random: Random): number {
+  return random.pick([1, INT_MAX, 1 + random.below(1 << 22)]);
+}
+
+/** The record of a stage, with some of it another. */
+function changed(changes: Record<string, unknown>): string {
+  return JSON.stringify({ ...JSON.parse(encodeStage(STAGE, 9)), ...changes });
+}
+
+Deno.test("decodeStage() is what encodeStage() was given", () => {
+  forAny((random) => {
+    const [stage, from] = [anyStage(random), anyPid(random)];
+    assertEquals(decodeStage(encodeStage(stage, from)), { stage, from });
+  });
+});
+
+Deno.test("decodeStage() throws for a record that is cut off anywhere", () => {
+  forAny((random) => {
+    const text = encodeStage(anyStage(random), anyPid(random));
+    const cut = text.slice(0, random.below(text.length));
+    assertThrows(() => decodeStage(cut), Error, "TEND_STAGE is not valid: ");
+  });
+});
+
+/** Says what it is not of a stage, or decodes to one that can be encoded. */
+function decodesOrThrows(text: string): void {
+  let decoded: ReturnType<typeof decodeStage>;
+  try {
+    decoded = decodeStage(text);
+  } catch (error) {
+    assert(error instanceof Error, `${error}`);
+    assert(error.message.startsWith("TEND_STAGE is not valid: "), `${error}`);
+    return;
+  }
+  const { stage: { role, notifyFd, coreDumped }, from } = decoded;
+  assert(ROLES.includes(role));
+  assert(Number.isInteger(notifyFd) && notifyFd >= -1 && notifyFd <= INT_MAX);
+  assert(Number.isInteger(from) && from >= 1 && from <= INT_MAX);
+  assert(typeof coreDumped === "boolean");
+  assertEquals(decodeStage(encodeStage(decoded.stage, from)), decoded);
+}
+
+Deno.test("decodeStage() throws for a record with bytes changed, or it is one all the same", () => {
+  forAny((random) => {
+    const text = [...encodeStage(anyStage(random), anyPid(random))];
+    for (let i = 0; i <= random.below(4); i++) {
+      const character = String.fromCharCode(random.below(0x300));
+      text.splice(random.below(text.length), random.below(3), character);
+    }
+    decodesOrThrows(text.join(""));
+  });
+});
+
+/** Values of all types, and numbers that are none of ours. */
+const HOSTILE: readonly unknown[] = [
+  ...[undefined, null, true, "", "1", "daemon", "__proto__", [], [1], {}],
+  ...[{ valueOf: 1 }, -2, 0.5, 2 ** 31, 2 ** 32, 2 ** 53, 1e308, -1e308, -0],
+];
+
+Deno.test("decodeStage() throws for a field of another kind, or it is a stage all the same", () => {
+  const fields = ["version", "from", "role", "notifyFd", "coreDumped", "more"];
+  forAny((random) => {
+    decodesOrThrows(
+      changed({ [random.pick(fields)]: random.pick(HOSTILE) }),
+    );
+  });
+});
+
+Deno.test("decodeStage() throws for any text", () => {
+  forAny((random) => {
+    const characters = '{}[]":,0123456789eE+-.truefalsnversion\\\0\ufffd';
+    const text = Array.from(
+      { length: random.below(60) },
+      () => random.pick([...characters]),
+    );
+    assertThrows(() => decodeStage(text.join("")), Error, "TEND_STAGE");
+  });
+});
+
+const REFUSED: readonly [what: string, text: string, reason: string][] = [
+  ["nothing", "", "it is not JSON"],
+  ["half a record", '{"version":1,', "it is not JSON"],
+  ["two records", `${changed({})}${changed({})}`, "it is not JSON"],
+  ["deep nesting", "[".repeat(1e6), "it is not JSON"],
+  ["null", "null", "it is not a record"],
+  ["a number", "1", "it is not a record"],
+  ["a text", '"daemon"', "it is not a record"],
+  ["an array", "[]", "its version is undefined"],
+  ["no version", changed({ version: undefined }), "its version is undefined"],
+  ["version 0", changed({ version: 0 }), "its version is 0"],
+  ["version 2", changed({ version: 2 }), "its version is 2"],
+  ['version "1"', changed({ version: "1" }), "its version is 1"],
+  ["no pid", changed({ from: undefined }), "from is not a pid"],
+  ["pid 0", changed({ from: 0 }), "from is not a pid"],
+  ["pid -1", changed({ from: -1 }), "from is not a pid"],
+  ["pid 1.5", changed({ from: 1.5 }), "from is not a pid"],
+  ["pid 2 ** 31", changed({ from: 2 ** 31 }), "from is not a pid"],
+  ['pid "9"', changed({ from: "9" }), "from is not a pid"],
+  ["role root", changed({ role: "root" }), "its role is unknown"],
+  ["role toString", changed({ role: "toString" }), "its role is unknown"],
+  ["role 0", changed({ role: 0 }), "its role is unknown"],
+  ["roles", changed({ role: ["daemon"] }), "its role is unknown"],
+  [
+    "descriptor -2",
+    changed({ notifyFd: -2 }),
+    "notifyFd is not a descriptor",
+  ],
+  [
+    "descriptor 1e400",
+    changed({}).replace('"notifyFd":100', '"notifyFd":1e400'),
+    "notifyFd is not a descriptor",
+  ],
+  [
+    "descriptor 2 ** 53",
+    changed({ notifyFd: 2 ** 53 }),
+    "notifyFd is not a descriptor",
+  ],
+  ["descriptor null", changed({ notifyFd: null }), "notifyFd is not"],
+  ["coreDumped 1", changed({ coreDumped: 1 }), "coreDumped is no boolean"],
+];
+
+for (const [what, text, reason] of REFUSED) {
+  Deno.test(`decodeStage() throws for ${what}`, () => {
+    const prefix = "TEND_STAGE is not valid: ";
+    assertThrows(() => decodeStage(text), Error, `${prefix}${reason}`);
+  });
+}
+
+Deno.test("withStage() has the stage in the environment meanwhile, also when it throws", () => {
+  const seen = withStage(STAGE, () => getenv("TEND_STAGE"));
+  assertEquals(decodeStage(new TextDecoder().decode(seen)), {
+    stage: STAGE,
+    from: Deno.pid,
+  });
+  assertEquals(getenv("TEND_STAGE"), undefined);
+  const fail = () => {
+    throw new RangeError("a");
+  };
+  assertThrows(() => withStage(STAGE, fail), RangeError, "a");
+  assertEquals(getenv("TEND_STAGE"), undefined);
+});
+
+/** Takes a text for the stage, and says whether it is out of the way. */
+function take(text: string): Stage | undefined {
+  setenv("TEND_STAGE", text);
+  try {
+    return takeStage();
+  } finally {
+    assertEquals(getenv("TEND_STAGE"), undefined);
+    unsetenv("TEND_STAGE");
+  }
+}
+
+Deno.test("takeStage() is undefined without one", () => {
+  assertEquals(takeStage(), undefined);
+});
+
+for (const [whose, from] of [["parent's", getppid], ["own", () => Deno.pid]]) {
+  Deno.test(`takeStage() takes our ${whose}, and has its descriptor closed on exec`, () => {
+    const { readFd, writeFd } = pipe2();
+    setCloseOnExec(writeFd, false);
+    const stage = { ...STAGE, notifyFd: writeFd };
+    assertEquals(take(encodeStage(stage, (from as () => number)())), stage);
+    assertEquals(closesOnExec(writeFd), true);
+    close(readFd);
+    close(writeFd);
+  });
+}
+
+Deno.test("takeStage() refuses one that another process has left over", () => {
+  assertThrows(
+    () => take(encodeStage(STAGE, 1 << 29)),
+    Error,
+    "not the parent",
+  );
+});
+
+Deno.test("takeStage() refuses a descriptor that is not open", () => {
+  const stage = { ...STAGE, notifyFd: 99_999 };
+  assertThrows(
+    () => take(encodeStage(stage, Deno.pid)),
+    Error,
+    "TEND_STAGE: descriptor 99999: ",
+  );
+});
+
+Deno.test("takeStage() takes a stage that nobody waits for", () => {
+  const stage: Stage = { role: "monitor", notifyFd: -1, coreDumped: true };
+  assertEquals(take(encodeStage(stage, Deno.pid)), stage);
+});
+
+Deno.test("takeStage() takes what is no stage out too, and throws", () => {
+  assertThrows(() => take("garbage"), Error, "it is not JSON");
+});

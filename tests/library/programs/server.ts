@@ -1,0 +1,31 @@
+/** A daemon as its users write them; what it is told to do is in its words. */
+import {
+  addExitHook,
+  addFileToUnlink,
+  daemonizeComplete,
+  daemonizeStart,
+  parseDaemonOptions,
+} from "@tend/daemon";
+
+const { options, rest } = parseDaemonOptions(Deno.args);
+daemonizeStart(options);
+if (rest.includes("throw-early")) throw new Error("no start");
+if (rest.includes("exit-early")) {
+  console.error("server: cannot start");
+  Deno.exit(7);
+}
+setInterval(() => {}, 1000);
+if (rest.includes("slow")) await new Promise((r) => setTimeout(r, 600_000));
+daemonizeComplete();
+
+if (rest.includes("exit-in-hook")) {
+  const file = rest.find((word) => word.startsWith("file="))!.slice(5);
+  Deno.writeTextFileSync(file, "");
+  addFileToUnlink(file);
+  addExitHook(() => Deno.exit(33));
+  Deno.exit(3);
+}
+
+if (rest.includes("throw")) throw new Error("uncaught");
+if (rest.includes("reject")) Promise.reject(new Error("rejected"));
+if (rest.includes("exit")) Deno.exit(3);

@@ -1,0 +1,46 @@
+/** Has a listener of its own, a hook and a file, as its words say. */
+import {
+  addExitHook,
+  addFileToUnlink,
+  daemonize,
+  parseDaemonOptions,
+} from "@tend/daemon";
+
+const { options, rest: [file, ...words] } = parseDaemonOptions(Deno.args);
+daemonize(options);
+Deno.writeTextFileSync(file!, "");
+addFileToUnlink(file!);
+addExitHook(() => Deno.writeTextFileSync(`${file}.hook`, ""));
+if (words.includes("listen")) {
+  Deno.addSignalListener("SIGTERM", () => {
+    Deno.writeTextFileSync(`${file}.listener`, "");
+    Deno.exit(0);
+  });
+}
+if (words.includes("node")) {
+  const { process } = globalThis as unknown as {
+    process: { on(signal: string, listener: () => void): void };
+  };
+  process.on("SIGTERM", () => {
+    Deno.writeTextFileSync(`${file}.listener`, "");
+    Deno.exit(0);
+  });
+}
+if (words.includes("node-handle")) {
+  const { process } = globalThis as unknown as {
+    process: { on(event: string, listener: () => void): void };
+  };
+  process.on("unhandledRejection", () => {
+    Deno.writeTextFileSync(`${file}.handled`, "");
+  });
+  Promise.reject(new Error("handled"));
+}
+if (words.includes("handle")) {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    Deno.writeTextFileSync(`${file}.handled`, "");
+  });
+  Promise.reject(new Error("handled"));
+}
+Deno.writeTextFileSync(`${file}.ready`, "");
+if (!words.includes("end")) setInterval(() => {}, 1000);

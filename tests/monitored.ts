@@ -1,0 +1,70 @@
+/**
+ * Daemons that crash, and the monitors that look after them.
+ *
+ * @module
+ */
+import { look, parentOf } from "./proc.ts";
+import { type Sandbox, TEND } from "./sandbox.ts";
+
+/** Has `tend` monitor a daemon in the background, with web.pid. */
+export const MONITORED = ["--detach", "--monitor", "--pidfile=web.pid"];
+
+/** The same with a log. */
+export const LOGGED = [...MONITORED, "--name=web", "--log-file"];
+
+/** The log that {@linkcode LOGGED} wants. */
+export function logOf(box: Sandbox): string {
+  return box.read(box.path("log/web.log")) ?? "";
+}
+
+/**
+ * Waits until that log holds a text. A monitor writes of a restart when the
+ * new daemon is on its way already.
+ */
+export async function logged(
+  box: Sandbox,
+  text: RegExp | string,
+): Promise<void> {
+  await box.until(
+    `the log has ${text}`,
+    () =>
+      typeof text === "string"
+        ? logOf(box).includes(text)
+        : text.test(logOf(box)),
+  );
+}
+
+/** Waits until web.pid names a process, other than one, that runs COMMAND. */
+export function successorOf(
+  pid: number | undefined,
+  box: Sandbox,
+): Promise<number> {
+  return box.until(`web.pid names another process than ${pid}`, () => {
+    const other = box.pidfile("web.pid");
+    if (other === undefined || other === pid) return false;
+    // The file is there before COMMAND is.
+    const name = look(other)?.status.get("Name");
+    return name !== undefined && name !== "tend" && other;
+  });
+}
+
+/** A monitor, and the daemon that was its last. */
+export interface Monitored {
+  readonly daemon: number;
+  readonly monitor: number;
+}
+
+/** Starts a daemon, and has it crash until its monitor backs off. */
+export async function startBackingOff(box: Sandbox): Promise<Monitored> {
+  await box.run([TEND, ...LOGGED, "--", "sleep", "600"]);
+  const first = box.pidfile("web.pid")!;
+  const monitor = parentOf(first);
+  Deno.kill(first, "SIGSEGV");
+  const daemon = await successorOf(first, box);
+  Deno.kill(daemon, "SIGSEGV");
+  await box.until(
+    "the monitor backs off",
+    () => logOf(box).includes("waiting until 10 seconds since last restart"),
+  );
+  return { daemon, monitor };
+}
