@@ -7,6 +7,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
+import { measureLibrary } from "./bench/library.ts";
 import { type Peer, peers } from "./bench/peers.ts";
 import {
   adoptOrphans,
@@ -75,6 +76,7 @@ async function bench(directory: string, options: Options): Promise<void> {
 
   printTables(all, options.idleMs);
   printVerdicts(all, options.idleMs);
+  await measureLibrary(directory, options.rounds);
   const load = Deno.loadavg()[0] ?? 0;
   if (load > navigator.hardwareConcurrency / 2) {
     console.log(`The load is ${load.toFixed(1)}: other work spoils the times.`);
