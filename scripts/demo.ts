@@ -47,7 +47,8 @@ async function demo(dir: string): Promise<void> {
     shell(`kill -SEGV ${first}`);
     Deno.kill(first, "SIGSEGV");
     const second = await until("the server is back", () => {
-      const pid = pidIn(pidfile);
+      // For a moment there is none: the stale one goes, then the new one comes.
+      const [pid] = pidsIn(pidfile);
       return pid !== first && pid;
     });
     console.log(`${pidfile} says ${second} now.`);

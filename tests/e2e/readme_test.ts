@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { Sandbox, TEND } from "./sandbox.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = new URL("../..", import.meta.url).pathname;
 const README = Deno.readTextFileSync(`${ROOT}/README.md`);
 
 /** Between the outputs of two commands. */
