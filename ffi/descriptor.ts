@@ -4,7 +4,14 @@
  * @module
  */
 import { type CString, toBytes } from "./c_string.ts";
-import { bind, checked, Errno, LibcError, uninterrupted } from "./libc.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
 
 const libc = bind({
   close: { parameters: ["i32" /* int fd */], result: "i32" },
@@ -69,6 +76,28 @@ export function read(fd: number, into: Uint8Array<ArrayBuffer>): number {
 }
 
 /**
+ * Reads what is there of a descriptor that does not block. Having nothing to
+ * read is no error, and costs none.
+ *
+ * @param fd The descriptor.
+ * @param into Where the bytes go.
+ * @returns The number of bytes, or `undefined` when there is nothing yet.
+ * @throws {LibcError} `EBADF`, `EIO` and others.
+ */
+export function readIfAny(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+): number | undefined {
+  for (;;) {
+    const result = Number(libc.read(fd, into, BigInt(into.length)));
+    if (result !== -1) return result;
+    const why = errno();
+    if (why === Errno.EAGAIN) return undefined;
+    if (why !== Errno.EINTR) throw new LibcError("read", why);
+  }
+}
+
+/**
  * Writes all of a text.
  *
  * @param fd The descriptor.
@@ -128,6 +157,17 @@ export function dup3(fd: number, onto: number, flags: number): void {
 export function closesOnExec(fd: number): boolean {
   const flags = checked("fcntl(F_GETFD)", libc.fcntl(fd, F_GETFD, 0));
   return (flags & FD_CLOEXEC) !== 0;
+}
+
+/**
+ * Asks whether a number is a descriptor, and whether it is closed on exec.
+ *
+ * @param fd The number.
+ * @returns Whether it is closed on exec; `undefined` when it is not open.
+ */
+export function closesOnExecIfOpen(fd: number): boolean | undefined {
+  const flags = libc.fcntl(fd, F_GETFD, 0);
+  return flags === -1 ? undefined : (flags & FD_CLOEXEC) !== 0;
 }
 
 /**

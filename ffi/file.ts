@@ -5,7 +5,14 @@
  */
 import { close, O_CLOEXEC, read } from "./descriptor.ts";
 import { type CString, cString, fromBytes } from "./c_string.ts";
-import { bind, checked, errno, LibcError, uninterrupted } from "./libc.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
 
 const libc = bind({
   open: {
@@ -76,6 +83,7 @@ export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
+const F_OK = 0;
 const X_OK = 1;
 /** glibc has no function for it. */
 const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
@@ -293,6 +301,17 @@ export function umask(mask: number): number {
 export function mkdir(path: CString, mode: number): void {
   const name = cString(path);
   checked("mkdir", libc.mkdir(name, mode));
+}
+
+/**
+ * Asks whether a name is there. That it is not is no error, and costs none.
+ *
+ * @param path The name; symbolic links are followed.
+ * @returns Whether it is; also when we may not look.
+ */
+export function isThere(path: CString): boolean {
+  const name = cString(path);
+  return libc.access(name, F_OK) === 0 || errno() !== Errno.ENOENT;
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { read } from "./descriptor.ts";
+import { readIfAny } from "./descriptor.ts";
 import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
@@ -207,13 +207,8 @@ export function signalfd(signals: Iterable<number>): number {
  */
 export function readSignalfd(fd: number): ReceivedSignal | undefined {
   const info = new DataView(new ArrayBuffer(SIGNALFD_SIGINFO.size));
-  try {
-    read(fd, new Uint8Array(info.buffer));
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.EAGAIN) {
-      return undefined;
-    }
-    throw error;
+  if (readIfAny(fd, new Uint8Array(info.buffer)) === undefined) {
+    return undefined;
   }
   return {
     signal: info.getUint32(SIGNALFD_SIGINFO.signo, true),

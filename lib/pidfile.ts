@@ -15,6 +15,7 @@ import {
   type FileStat,
   fstat,
   isRegularFile,
+  isThere,
   O_APPEND,
   O_CREAT,
   O_NOCTTY,
@@ -188,7 +189,7 @@ function lockTmpfile(tmpfile: string): LockedFile {
  * @returns The message, or `undefined` when nothing is in the way yet.
  */
 export function obstacleOf(pidfile: string): string | undefined {
-  if (!exists(pidfile)) return undefined;
+  if (!isThere(pidfile)) return undefined;
   const state = pidfileState(pidfile, false);
   const isPassing = state.kind === "busy" ||
     (state.kind === "error" && state.errno === Errno.ESRCH);
@@ -263,16 +264,6 @@ export function removeLeftovers(pidfile: string): boolean {
     removed = removeIfStale(path) || removed;
   }
   return removed;
-}
-
-function exists(path: string): boolean {
-  try {
-    statFile(path);
-    return true;
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return error.errno !== Errno.ENOENT;
-  }
 }
 
 /** A file that a start refuses to write is not ours to remove. */

@@ -3,10 +3,14 @@
  *
  * @module
  */
-import { close, closesOnExec, dup3, O_CLOEXEC } from "../ffi/descriptor.ts";
+import {
+  close,
+  closesOnExecIfOpen,
+  dup3,
+  O_CLOEXEC,
+} from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
 import { isDuplicate, O_RDWR, open } from "../ffi/file.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
 
 const STANDARD_FDS = [0, 1, 2];
 
@@ -47,22 +51,7 @@ function dup3IfOther(fd: number, onto: number, flags: number): void {
   if (fd !== onto) dup3(fd, onto, flags);
 }
 
+/** With the one that the directory was read through, which is gone. */
 function openFds(): number[] {
   return readDirectory("/proc/self/fd").map(Number);
-}
-
-/** The listing names the descriptor it was read through, which is gone. */
-function closesOnExecIfOpen(fd: number): boolean | undefined {
-  return ifOpen(() => closesOnExec(fd));
-}
-
-function ifOpen<T>(ask: () => T): T | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.EBADF) {
-      return undefined;
-    }
-    throw error;
-  }
 }
