@@ -1,6 +1,6 @@
 /**
  * Looking after a daemon: waiting for its end, starting it again. Port of
- * `should_restart()` and `monitor_daemon()` in daemon-unix.c.
+ * `monitor_daemon()` in daemon-unix.c.
  *
  * @module
  */

@@ -57,16 +57,16 @@ export type StartedFork =
   | { readonly role: "child"; readonly notifyFd: number };
 
 /**
- * Forks, and forgets in the parent what the child has to do when it ends. Port
- * of `fork_and_clean_up()`.
+ * Forks, and leaves to the child what is to be done when it ends. Port of
+ * `fork_and_clean_up()`.
  *
  * @returns Which process this is.
  * @throws {LibcError} When `fork()` fails.
  */
 export function forkAndCleanUp(): ReturnType<typeof fork> {
   const forked = fork();
-  // Each has its own from here on: the parent no files and hooks, for the child
-  // has them, and the child no pidfile, for locks are not inherited.
+  // Files and hooks are the child's to see to from here on. A pidfile is not:
+  // locks are not inherited.
   fatalSignalFork(forked.role);
   if (forked.role === "child") setOurPidfile(undefined);
   return forked;
