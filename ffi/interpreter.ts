@@ -1,0 +1,182 @@
+/**
+ * Machine code that makes the system calls of a script, `call_script.ts`. It is
+ * all of an image that waits, and it runs where JavaScript cannot: in a child
+ * that shares its parent's memory.
+ *
+ * A step is 11 words: the number of the system call, the addresses of its six
+ * operands, the address where its result goes, and the addresses of the steps
+ * that follow a result below, equal to and above 0. Three numbers below 0 are no
+ * system calls: -1 returns to the caller, -2 asks whether the words at two
+ * addresses differ, -3 writes its first operand in decimal, with a line feed, to
+ * the address that is its second.
+ *
+ * @module
+ */
+import type { Instruction } from "./machine_code.ts";
+
+/** The instructions, for each machine. */
+export const INTERPRETER: Readonly<
+  Record<typeof Deno.build.arch, readonly Instruction[]>
+> = {
+  x86_64: [
+    // Where the script of an image begins.
+    ["0000000000000000", "script: .quad 0"],
+    // Where an image notes a piece of its stack.
+    ["0000000000000000", "stack: .quad 0"],
+    // An image begins here and never returns. It notes the first page of its
+    // stack, and how much there is before the page of its arguments.
+    ["48 8b 1d e9 ff ff ff", "image: mov script(%rip), %rbx"],
+    ["48 8b 0d ea ff ff ff", "mov stack(%rip), %rcx"],
+    ["48 89 e0", "mov %rsp, %rax"],
+    ["48 25 00 f0 ff ff", "and $-4096, %rax"],
+    ["48 89 01", "mov %rax, (%rcx)"],
+    ["48 8b 54 24 08", "mov 8(%rsp), %rdx"],
+    ["48 81 e2 00 f0 ff ff", "and $-4096, %rdx"],
+    ["48 29 c2", "sub %rax, %rdx"],
+    ["48 89 51 08", "mov %rdx, 8(%rcx)"],
+    ["eb 04", "jmp step"],
+    // A function of one parameter, the first step. What follows leaves the stack
+    // alone: a child that shares it with its parent comes through here too.
+    ["53", "call: push %rbx"],
+    ["48 89 fb", "mov %rdi, %rbx"],
+    // The operands of a step are addresses.
+    ["48 8b 7b 08", "step: mov 8(%rbx), %rdi"],
+    ["48 8b 3f", "mov (%rdi), %rdi"],
+    ["48 8b 73 10", "mov 16(%rbx), %rsi"],
+    ["48 8b 36", "mov (%rsi), %rsi"],
+    ["48 8b 53 18", "mov 24(%rbx), %rdx"],
+    ["48 8b 12", "mov (%rdx), %rdx"],
+    ["4c 8b 53 20", "mov 32(%rbx), %r10"],
+    ["4d 8b 12", "mov (%r10), %r10"],
+    ["4c 8b 43 28", "mov 40(%rbx), %r8"],
+    ["4d 8b 00", "mov (%r8), %r8"],
+    ["4c 8b 4b 30", "mov 48(%rbx), %r9"],
+    ["4d 8b 09", "mov (%r9), %r9"],
+    ["48 8b 03", "mov (%rbx), %rax"],
+    ["48 85 c0", "test %rax, %rax"],
+    ["78 22", "js own"],
+    ["0f 05", "syscall"],
+    // The result is stored, and tells which step is next.
+    ["48 8b 4b 38", "result: mov 56(%rbx), %rcx"],
+    ["48 89 01", "mov %rax, (%rcx)"],
+    ["48 85 c0", "test %rax, %rax"],
+    ["78 0e", "js error"],
+    ["74 06", "jz zero"],
+    ["48 8b 5b 50", "mov 80(%rbx), %rbx"],
+    ["eb b8", "jmp step"],
+    ["48 8b 5b 48", "zero: mov 72(%rbx), %rbx"],
+    ["eb b2", "jmp step"],
+    ["48 8b 5b 40", "error: mov 64(%rbx), %rbx"],
+    ["eb ac", "jmp step"],
+    // A number below 0 is no system call.
+    ["48 ff c0", "own: inc %rax"],
+    ["74 50", "jz return"],
+    ["48 ff c0", "inc %rax"],
+    ["74 3e", "jz compare"],
+    // Writes a number in decimal, with a line feed: how many digits, then each.
+    ["48 89 f8", "mov %rdi, %rax"],
+    ["b9 0a 00 00 00", "mov $10, %ecx"],
+    ["49 89 f0", "mov %rsi, %r8"],
+    ["49 ff c0", "count: inc %r8"],
+    ["31 d2", "xor %edx, %edx"],
+    ["48 f7 f1", "div %rcx"],
+    ["48 85 c0", "test %rax, %rax"],
+    ["75 f3", "jnz count"],
+    ["41 c6 00 0a", "movb $10, (%r8)"],
+    ["48 89 f8", "mov %rdi, %rax"],
+    ["49 8d 78 01", "lea 1(%r8), %rdi"],
+    ["49 ff c8", "digit: dec %r8"],
+    ["31 d2", "xor %edx, %edx"],
+    ["48 f7 f1", "div %rcx"],
+    ["80 c2 30", "add $'0', %dl"],
+    ["41 88 10", "mov %dl, (%r8)"],
+    ["48 85 c0", "test %rax, %rax"],
+    ["75 ed", "jnz digit"],
+    ["48 89 f8", "mov %rdi, %rax"],
+    ["48 29 f0", "sub %rsi, %rax"],
+    ["eb 98", "jmp result"],
+    // Whether two words differ.
+    ["31 c0", "compare: xor %eax, %eax"],
+    ["48 8b 0f", "mov (%rdi), %rcx"],
+    ["48 3b 0e", "cmp (%rsi), %rcx"],
+    ["0f 95 c0", "setne %al"],
+    ["eb 8b", "jmp result"],
+    ["5b", "return: pop %rbx"],
+    ["c3", "ret"],
+  ],
+  aarch64: [
+    // Where the script of an image begins.
+    ["0000000000000000", "script: .quad 0"],
+    // Where an image notes a piece of its stack.
+    ["0000000000000000", "stack: .quad 0"],
+    // An image begins here and never returns. It notes the first page of its
+    // stack, and how much there is before the page of its arguments.
+    ["58ffff93", "image: ldr x19, script"],
+    ["58ffffa9", "ldr x9, stack"],
+    ["910003ea", "mov x10, sp"],
+    ["9274cd4a", "and x10, x10, #-4096"],
+    ["f94007eb", "ldr x11, [sp, #8]"],
+    ["9274cd6b", "and x11, x11, #-4096"],
+    ["cb0a016b", "sub x11, x11, x10"],
+    ["a9002d2a", "stp x10, x11, [x9]"],
+    ["14000003", "b step"],
+    // A function of one parameter, the first step. What follows leaves the stack
+    // alone: a child that shares it with its parent comes through here too.
+    ["f81f0ff3", "call: str x19, [sp, #-16]!"],
+    ["aa0003f3", "mov x19, x0"],
+    // The operands of a step are addresses.
+    ["a9408660", "step: ldp x0, x1, [x19, #8]"],
+    ["f9400000", "ldr x0, [x0]"],
+    ["f9400021", "ldr x1, [x1]"],
+    ["a9418e62", "ldp x2, x3, [x19, #24]"],
+    ["f9400042", "ldr x2, [x2]"],
+    ["f9400063", "ldr x3, [x3]"],
+    ["a9429664", "ldp x4, x5, [x19, #40]"],
+    ["f9400084", "ldr x4, [x4]"],
+    ["f94000a5", "ldr x5, [x5]"],
+    ["f9400268", "ldr x8, [x19]"],
+    ["b7f80188", "tbnz x8, #63, own"],
+    ["d4000001", "svc #0"],
+    // The result is stored, and tells which step is next.
+    ["f9401e69", "result: ldr x9, [x19, #56]"],
+    ["f9000120", "str x0, [x9]"],
+    ["b7f800c0", "tbnz x0, #63, error"],
+    ["b4000060", "cbz x0, zero"],
+    ["f9402a73", "ldr x19, [x19, #80]"],
+    ["17ffffef", "b step"],
+    ["f9402673", "zero: ldr x19, [x19, #72]"],
+    ["17ffffed", "b step"],
+    ["f9402273", "error: ldr x19, [x19, #64]"],
+    ["17ffffeb", "b step"],
+    // A number below 0 is no system call.
+    ["b1000508", "own: adds x8, x8, #1"],
+    ["54000300", "b.eq return"],
+    ["b1000508", "adds x8, x8, #1"],
+    ["54000220", "b.eq compare"],
+    // Writes a number in decimal, with a line feed: how many digits, then each.
+    ["d2800149", "mov x9, #10"],
+    ["aa0003ea", "mov x10, x0"],
+    ["aa0103eb", "mov x11, x1"],
+    ["9100056b", "count: add x11, x11, #1"],
+    ["9ac9094a", "udiv x10, x10, x9"],
+    ["b5ffffca", "cbnz x10, count"],
+    ["39000169", "strb w9, [x11]"],
+    ["9100056c", "add x12, x11, #1"],
+    ["9ac9080a", "digit: udiv x10, x0, x9"],
+    ["9b09814d", "msub x13, x10, x9, x0"],
+    ["1100c1ad", "add w13, w13, #'0'"],
+    ["381ffd6d", "strb w13, [x11, #-1]!"],
+    ["aa0a03e0", "mov x0, x10"],
+    ["b5ffff60", "cbnz x0, digit"],
+    ["cb010180", "sub x0, x12, x1"],
+    ["17ffffe3", "b result"],
+    // Whether two words differ.
+    ["f9400000", "compare: ldr x0, [x0]"],
+    ["f9400021", "ldr x1, [x1]"],
+    ["eb01001f", "cmp x0, x1"],
+    ["9a9f07e0", "cset x0, ne"],
+    ["17ffffde", "b result"],
+    ["f84107f3", "return: ldr x19, [sp], #16"],
+    ["d65f03c0", "ret"],
+  ],
+};

@@ -1,0 +1,181 @@
+/**
+ * A program of a few hundred bytes that waits in this process's place: it
+ * watches descriptors, and when one is ready, starts a program in the same
+ * process.
+ *
+ * @module
+ */
+import { addressOf, CallScript } from "./call_script.ts";
+import { type CString, cString } from "./c_string.ts";
+import { INTERPRETER } from "./interpreter.ts";
+import { machineCode, offsetOf } from "./machine_code.ts";
+import { Errno } from "./libc.ts";
+
+/** What a sleeper waits for, and what it starts then. */
+export interface Sleep {
+  /** Its name, `comm` in `/proc`; the kernel keeps 15 bytes of it. */
+  readonly name: CString;
+  /** It wakes when one of these can be read or its other end is gone. */
+  readonly watched: readonly number[];
+  /** The program that it starts. */
+  readonly path: CString;
+  /** A descriptor of a program, for when the path leads to none. */
+  readonly keptFd: number;
+  /** The arguments of both, with the name first. */
+  readonly argv: readonly CString[];
+  /** The environment of both. */
+  readonly env: readonly CString[];
+}
+
+const PR_SET_NAME = 15;
+const MADV_DONTNEED = 4;
+const AT_EMPTY_PATH = 0x1000;
+const POLLIN = 1;
+const SIGSET_SIZE = 8;
+/** `struct pollfd`. */
+const POLLFD = { size: 8, fd: 0, events: 4 } as const;
+
+/** `Elf64_Ehdr`, `Elf64_Phdr`: sizes, and `e_machine`. */
+const EHDR_SIZE = 64;
+const PHDR_SIZE = 56;
+const E_MACHINE = { x86_64: 62, aarch64: 183 } as const;
+const ET_EXEC = 2;
+const PT_LOAD = 1;
+const PT_GNU_STACK = 0x6474e551;
+const PF_X = 1;
+const PF_W = 2;
+const PF_R = 4;
+/** The largest page of both machines: so far apart are the two segments. */
+const PAGE = 0x10000;
+/** Where the instructions and the script are in memory. */
+const CODE = 0x400000;
+const SCRIPT = CODE + PAGE;
+
+/**
+ * Makes the program, an ELF file. Its instructions are never writable, and its
+ * script is never executable.
+ *
+ * What is needed for waiting is at the script's beginning, in one page; the
+ * arguments and the environment follow, and are not touched until it wakes.
+ *
+ * @param sleep What it waits for, and what it starts then.
+ * @param machine The machine that it is for.
+ * @returns The file.
+ * @throws {TypeError} When a string holds a NUL.
+ */
+export function sleeperImage(
+  sleep: Sleep,
+  machine: typeof Deno.build.arch = Deno.build.arch,
+): Uint8Array<ArrayBuffer> {
+  const { script, stack } = writeScript(sleep, machine);
+  const { bytes, first } = script.link(BigInt(SCRIPT));
+  const instructions = INTERPRETER[machine];
+  const code = machineCode(instructions);
+  const codeAt = EHDR_SIZE + 3 * PHDR_SIZE;
+  const entry = CODE + codeAt + offsetOf(instructions, "image");
+
+  const image = new Uint8Array(PAGE + bytes.length);
+  image.set(code, codeAt);
+  image.set(bytes, PAGE);
+  const view = new DataView(image.buffer);
+  const literal = (name: string, value: bigint) =>
+    view.setBigUint64(codeAt + offsetOf(instructions, name), value, true);
+  literal("script", first);
+  literal("stack", BigInt(SCRIPT + stack));
+
+  // e_ident: ELF, 64 bits, little-endian, version 1.
+  image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  view.setUint16(16, ET_EXEC, true);
+  view.setUint16(18, E_MACHINE[machine], true);
+  view.setUint32(20, 1, true); // e_version
+  view.setBigUint64(24, BigInt(entry), true);
+  view.setBigUint64(32, BigInt(EHDR_SIZE), true); // e_phoff
+  view.setUint16(52, EHDR_SIZE, true);
+  view.setUint16(54, PHDR_SIZE, true);
+  view.setUint16(56, 3, true); // e_phnum
+  const segment = (
+    index: number,
+    type: number,
+    flags: number,
+    offset: number,
+    size: number,
+  ) => {
+    const at = EHDR_SIZE + index * PHDR_SIZE;
+    view.setUint32(at, type, true);
+    view.setUint32(at + 4, flags, true);
+    if (type !== PT_LOAD) return;
+    view.setBigUint64(at + 8, BigInt(offset), true);
+    view.setBigUint64(at + 16, BigInt(CODE + offset), true); // p_vaddr
+    view.setBigUint64(at + 24, BigInt(CODE + offset), true); // p_paddr
+    view.setBigUint64(at + 32, BigInt(size), true); // p_filesz
+    view.setBigUint64(at + 40, BigInt(size), true); // p_memsz
+    view.setBigUint64(at + 48, BigInt(PAGE), true); // p_align
+  };
+  segment(0, PT_LOAD, PF_R | PF_X, 0, codeAt + code.length);
+  segment(1, PT_LOAD, PF_R | PF_W, PAGE, bytes.length);
+  segment(2, PT_GNU_STACK, PF_R | PF_W, 0, 0);
+  return image;
+}
+
+function writeScript(
+  { name, watched, path, keptFd, argv, env }: Sleep,
+  machine: typeof Deno.build.arch,
+): { script: CallScript; stack: number } {
+  const script = new CallScript(machine);
+  const stack = [script.cell(), script.cell()] as const;
+  const result = script.cell();
+  const interrupted = script.cell(-Errno.EINTR);
+  const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
+  const fds = script.bytes(pollfds(watched));
+  const comm = script.bytes(cString(name));
+  const noPath = script.bytes(cString(""));
+  const [file, args, environment] = [
+    script.cell(),
+    script.cell(),
+    script.cell(),
+  ];
+  script.step("name", "prctl", [PR_SET_NAME, comm]);
+  // A page or two that the kernel has filled for a program that needs a stack.
+  script.step("shrink", "madvise", [...stack, MADV_DONTNEED]);
+  script.step("sleep", "ppoll", [fds, watched.length, 0, 0, SIGSET_SIZE], {
+    result,
+    failed: "why",
+    zero: "wake",
+    positive: "wake",
+  });
+  // By SIGSTOP and SIGCONT, perhaps: there is no handler that could have run.
+  script.step("why", "differ", [addressOf(result), addressOf(interrupted)], {
+    zero: "sleep",
+    positive: "wake",
+  });
+  script.step("wake", "execve", [file, args, environment]);
+  script.step("kept", "execveat", [
+    keptFd,
+    noPath,
+    args,
+    environment,
+    AT_EMPTY_PATH,
+  ]);
+  // Nothing can be executed, for now. Whatever woke us is still there then.
+  script.step("wait", "nanosleep", [second, 0], {
+    failed: "wake",
+    zero: "wake",
+    positive: "wake",
+  });
+
+  const strings = (list: readonly CString[]) =>
+    script.pointers(list.map((string) => script.bytes(cString(string))));
+  script.point(file, script.bytes(cString(path)));
+  script.point(args, strings(argv));
+  script.point(environment, strings(env));
+  return { script, stack: stack[0].cell };
+}
+
+function pollfds(watched: readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(watched.length * POLLFD.size));
+  watched.forEach((fd, i) => {
+    view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
+    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
+  });
+  return new Uint8Array(view.buffer);
+}

@@ -1,0 +1,80 @@
+/**
+ * The numbers of the system calls that scripts make.
+ *
+ * @module
+ */
+
+/** The numbers, for each machine. */
+const NUMBERS = {
+  x86_64: {
+    madvise: 28,
+    rt_sigaction: 13,
+    rt_sigprocmask: 14,
+    nanosleep: 35,
+    getpid: 39,
+    clone: 56,
+    exit: 60,
+    wait4: 61,
+    fcntl: 72,
+    chdir: 80,
+    getppid: 110,
+    setsid: 112,
+    write: 1,
+    prctl: 157,
+    execve: 59,
+    close: 3,
+    exit_group: 231,
+    openat: 257,
+    newfstatat: 262,
+    unlinkat: 263,
+    ppoll: 271,
+    dup3: 292,
+    prlimit64: 302,
+    renameat2: 316,
+    execveat: 322,
+  },
+  aarch64: {
+    madvise: 233,
+    rt_sigaction: 134,
+    rt_sigprocmask: 135,
+    nanosleep: 101,
+    getpid: 172,
+    clone: 220,
+    exit: 93,
+    wait4: 260,
+    fcntl: 25,
+    chdir: 49,
+    getppid: 173,
+    setsid: 157,
+    write: 64,
+    prctl: 167,
+    execve: 221,
+    close: 57,
+    exit_group: 94,
+    openat: 56,
+    newfstatat: 79,
+    unlinkat: 35,
+    ppoll: 73,
+    dup3: 24,
+    prlimit64: 261,
+    renameat2: 276,
+    execveat: 281,
+  },
+} as const;
+
+/** A system call, by its name. */
+export type SystemCall = keyof typeof NUMBERS[typeof Deno.build.arch];
+
+/**
+ * The number of a system call.
+ *
+ * @param call Its name.
+ * @param machine The machine.
+ * @returns The number.
+ */
+export function systemCall(
+  call: SystemCall,
+  machine: typeof Deno.build.arch = Deno.build.arch,
+): number {
+  return NUMBERS[machine][call];
+}
