@@ -57,13 +57,32 @@ interface ArgvPlace {
 let place: ArgvPlace | undefined;
 
 /**
- * The arguments of this process, as bytes.
+ * The arguments of this process, as they were given.
  *
- * @returns The arguments, with the program's name first.
+ * @returns The arguments as bytes, with the program's name first.
  * @throws {LibcError} When `/proc` is not mounted.
  */
 export function readArgv(): Uint8Array<ArrayBuffer>[] {
-  const bytes = readFile("/proc/self/cmdline");
+  if (place === undefined) return shownArgv();
+  const [start, end] = place.original;
+  const pointer = Deno.UnsafePointer.create(start);
+  if (pointer === null) return [];
+  const bytes = new Uint8Array(Number(end - start));
+  Deno.UnsafePointerView.copyInto(pointer, bytes);
+  return splitArgv(bytes);
+}
+
+/**
+ * What `ps` shows of this process: its arguments, or the text that was set.
+ *
+ * @returns It as arguments.
+ * @throws {LibcError} When `/proc` is not mounted.
+ */
+export function shownArgv(): Uint8Array<ArrayBuffer>[] {
+  return splitArgv(readFile("/proc/self/cmdline"));
+}
+
+function splitArgv(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
   const args: Uint8Array<ArrayBuffer>[] = [];
   let start = 0;
   for (;;) {

@@ -148,24 +148,12 @@ export function dup3(fd: number, onto: number, flags: number): void {
 }
 
 /**
- * Asks whether a descriptor is closed on exec.
- *
- * @param fd The descriptor.
- * @returns Whether it is.
- * @throws {LibcError} `EBADF` when it is not open.
- */
-export function closesOnExec(fd: number): boolean {
-  const flags = checked("fcntl(F_GETFD)", libc.fcntl(fd, F_GETFD, 0));
-  return (flags & FD_CLOEXEC) !== 0;
-}
-
-/**
  * Asks whether a number is a descriptor, and whether it is closed on exec.
  *
  * @param fd The number.
  * @returns Whether it is closed on exec; `undefined` when it is not open.
  */
-export function closesOnExecIfOpen(fd: number): boolean | undefined {
+export function closesOnExec(fd: number): boolean | undefined {
   const flags = libc.fcntl(fd, F_GETFD, 0);
   return flags === -1 ? undefined : (flags & FD_CLOEXEC) !== 0;
 }

@@ -63,6 +63,25 @@ export function unsetenv(name: string): void {
 }
 
 /**
+ * All variables, as they are.
+ *
+ * @returns `NAME=VALUE` of each, as bytes.
+ */
+export function environment(): Uint8Array<ArrayBuffer>[] {
+  const variables: Uint8Array<ArrayBuffer>[] = [];
+  const list = environ();
+  if (list === null) return variables;
+  const view = new Deno.UnsafePointerView(list);
+  for (;;) {
+    const variable = view.getPointer(variables.length * 8);
+    if (variable === null) return variables;
+    const bytes = new Uint8Array(Number(libc.strlen(variable)));
+    Deno.UnsafePointerView.copyInto(variable, bytes);
+    variables.push(bytes);
+  }
+}
+
+/**
  * All variables, for a program that is started.
  *
  * @returns The value of `environ`: good until a variable is set.

@@ -77,6 +77,8 @@ export const O_CREAT = 0o100;
 export const O_NOCTTY = 0o400;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
+/** Only to be executed, not to be read. */
+export const O_PATH = 0o10000000;
 /** Differs between the two architectures. */
 export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 

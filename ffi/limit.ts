@@ -19,6 +19,9 @@ const libc = bind({
 /** The size of core dumps, in bytes. */
 export const RLIMIT_CORE = 4;
 
+/** The size of the stack, in bytes. */
+const RLIMIT_STACK = 3;
+
 /** `struct rlimit`: two 64-bit numbers. */
 export interface Limit {
   /** What holds. */
@@ -56,4 +59,21 @@ export function setrlimit(resource: number, limit: Limit): void {
     "setrlimit",
     libc.setrlimit(resource, new Uint8Array(rlimit.buffer)),
   );
+}
+
+/** `MAX_ARG_STRLEN`: the longest argument or variable, with its NUL. */
+export const LONGEST_ARGUMENT = 131_072;
+
+/**
+ * How much there is room for in the arguments and the environment of a program
+ * that is executed, with 8 bytes more for each: a quarter of the stack, and no
+ * more than 6 MiB.
+ *
+ * @returns Bytes.
+ * @throws {LibcError} Does not happen on Linux.
+ */
+export function argumentRoom(): number {
+  const { soft } = getrlimit(RLIMIT_STACK);
+  const most = 6 * 2 ** 20;
+  return Math.max(Math.min(Number(soft / 4n), most), LONGEST_ARGUMENT);
 }

@@ -66,18 +66,33 @@ const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
  * Waits until a descriptor can be read or its other end is gone.
  *
  * @param fds The descriptors.
- * @returns Those that are ready. A signal with a handler may end the wait with
- * none: whoever waits looks at its world again anyway.
+ * @param timeout How long, in milliseconds; -1 for as long as it takes.
+ * @returns Those that are ready, `undefined` when the time is over. A signal
+ * with a handler may end the wait with none: whoever waits looks at its world
+ * again anyway.
  * @throws {LibcError} `ENOMEM`.
  */
-export function waitReadable(fds: readonly number[]): number[] {
+export function waitReadable(
+  fds: readonly number[],
+  timeout?: -1,
+): number[];
+export function waitReadable(
+  fds: readonly number[],
+  timeout: number,
+): number[] | undefined;
+export function waitReadable(
+  fds: readonly number[],
+  timeout = -1,
+): number[] | undefined {
   const view = new DataView(new ArrayBuffer(POLLFD.size * fds.length));
   fds.forEach((fd, i) => {
     view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
     view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
   });
   const pollfds = new Uint8Array(view.buffer);
-  if (libc.poll(pollfds, BigInt(fds.length), -1) === -1) {
+  const count = libc.poll(pollfds, BigInt(fds.length), timeout);
+  if (count === 0) return undefined;
+  if (count === -1) {
     const why = errno();
     if (why === Errno.EINTR) return [];
     throw new LibcError("poll", why);

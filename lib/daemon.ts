@@ -18,9 +18,9 @@ import {
 import { timerfd } from "../ffi/wait.ts";
 import { setSignalMask } from "../ffi/signal.ts";
 import { exitStatusOf } from "../ffi/wait_status.ts";
-import { exit } from "./fatal_signal.ts";
-import { monitorDaemon } from "./monitor.ts";
-import type { RestartPolicy } from "./monitor_state.ts";
+import { dropRustHandlers, exit } from "./fatal_signal.ts";
+import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
+import type { Command, MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { makePidfile, obstacleOf, removeLeftovers } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
@@ -34,7 +34,7 @@ import {
   type StartedFork,
   startupFailed,
 } from "./startup.ts";
-import { type Vlog, vlogModule } from "./vlog.ts";
+import { resumeLog, type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
@@ -58,6 +58,10 @@ export interface DaemonPlan {
   readonly overwritePidfile: boolean;
   /** Which of its ends are followed by a restart; without it, nobody watches. */
   readonly supervise: RestartPolicy | undefined;
+  /** Its monitor sleeps when nothing has happened for so many milliseconds. */
+  readonly sleepAfter: number | undefined;
+  /** What it becomes; without it, it is this program itself. */
+  readonly command: Command | undefined;
 }
 
 /** A process that has become the daemon and is about to start. */
@@ -88,8 +92,11 @@ export function daemonizeStart(
   plan: DaemonPlan,
   prepareForSignals: () => void,
 ): Daemon {
-  const { detach, pidfile, overwritePidfile, supervise } = plan;
   const stage = takeStage();
+  if (stage?.role === "woken") {
+    return resumeMonitor(stage.state, prepareForSignals);
+  }
+  const { detach, pidfile, overwritePidfile, supervise } = plan;
   if (stage === undefined && pidfile !== undefined) {
     // Nothing is forked for what must fail. The daemon checks again, under the
     // lock.
@@ -97,10 +104,10 @@ export function daemonizeStart(
     if (obstacle !== undefined) vlog.fatal(obstacle);
   }
   let notifyFd = stage?.notifyFd ?? -1;
-  let isRestart = false;
+  let forked: MonitoredDaemon = { notifyFd, isRestart: false };
   let parent: number | undefined;
   if (stage?.role !== "daemon" && (detach || supervise !== undefined)) {
-    const image = threadCount() === 1 ? undefined : selfImage();
+    const image = imageForDaemons();
     // One for all: read in a child, it tells of the child's signals.
     const signalFd = catchSignals();
     if (detach) {
@@ -113,40 +120,92 @@ export function daemonizeStart(
     }
     // Known before the fork: a child of a killed parent has another.
     parent = getpid();
-    if (supervise === undefined) {
-      notifyFd = leaveSessionLeader(plan, image, signalFd, notifyFd);
-    } else {
-      // Now, and not when it is wanted: then there may be none to be had.
-      const deadlineFd = timerfd();
-      ({ notifyFd, isRestart } = monitorDaemon({
-        phase: "starting",
-        policy: supervise,
-        pidfile,
-        detach,
-        chdir: plan.chdir && plan.monitorLeaves,
-        daemonPid: 0,
-        everReady: false,
-        crashes: 0,
-        statusMsg: "healthy",
-        exitStatus: 0,
-        coreDumped: false,
-        lastRestart: undefined,
-        image,
-        signalFd,
-        startupFd: -1,
-        notifyFd,
-        deadline: undefined,
-        deadlineFd,
-      }));
-    }
+    forked = supervise === undefined
+      ? {
+        notifyFd: leaveSessionLeader(plan, image, signalFd, notifyFd),
+        isRestart: false,
+      }
+      : monitorDaemon(firstState(plan, supervise, signalFd, notifyFd), image);
     close(signalFd);
   }
   if (stage?.coreDumped) disableCoreDumps();
+  return becomeDaemon(plan, { ...forked, parent }, prepareForSignals);
+}
+
+/**
+ * Goes on as a monitor that has slept. Returns in a daemon alone, as
+ * {@linkcode daemonizeStart} does.
+ *
+ * @param state What the monitor knows.
+ * @param prepareForSignals As there.
+ * @returns What the daemon needs to go on.
+ */
+export function resumeMonitor(
+  state: MonitorState,
+  prepareForSignals: () => void,
+): Daemon {
+  if (state.log !== undefined) resumeLog(state.log);
+  dropRustHandlers();
+  const parent = getpid();
+  const forked = monitorDaemon(state, imageForDaemons(state.program));
+  close(state.signalFd);
+  return becomeDaemon(state, { ...forked, parent }, prepareForSignals);
+}
+
+/** What is started again for a daemon; nothing where a fork can go on. */
+function imageForDaemons(known?: string): SelfImage | undefined {
+  return threadCount() === 1 ? undefined : selfImage(known);
+}
+
+function firstState(
+  plan: DaemonPlan,
+  policy: RestartPolicy,
+  signalFd: number,
+  notifyFd: number,
+): MonitorState {
+  const { detach, pidfile, overwritePidfile, command, sleepAfter } = plan;
+  return {
+    phase: "starting",
+    policy,
+    command,
+    pidfile,
+    overwritePidfile,
+    detach,
+    chdir: plan.chdir && plan.monitorLeaves,
+    detachError: undefined,
+    daemonPid: 0,
+    daemonIsFork: false,
+    everReady: false,
+    crashes: 0,
+    statusMsg: "healthy",
+    exitStatus: 0,
+    coreDumped: false,
+    lastRestart: undefined,
+    signalFd,
+    startupFd: -1,
+    notifyFd,
+    deadline: undefined,
+    // Now, and not when it is wanted: then there may be none to be had.
+    deadlineFd: timerfd(),
+    sleepAfter,
+    program: undefined,
+    log: undefined,
+  };
+}
+
+function becomeDaemon(
+  { pidfile, overwritePidfile }: Pick<
+    DaemonPlan,
+    "pidfile" | "overwritePidfile"
+  >,
+  forked: Omit<Daemon, "pidfileFd">,
+  prepareForSignals: () => void,
+): Daemon {
   prepareForSignals();
   const pidfileFd = pidfile === undefined
     ? undefined
     : makePidfile(pidfile, overwritePidfile);
-  return { notifyFd, isRestart, parent, pidfileFd };
+  return { ...forked, pidfileFd };
 }
 
 /** Forks into the background; the caller's process waits and ends here. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { rundir } from "./dirs.ts";
-import { describeOptions, type Option } from "./options.ts";
+import { parseDuration } from "./duration.ts";
+import { describeOptions, type Option, UsageError } from "./options.ts";
 import { programName } from "./program_name.ts";
 
 /** The options of every daemon. */
@@ -35,7 +36,36 @@ export const DAEMON_OPTIONS = [
     value: "none",
     help: "restart the daemon when an error signal ends it",
   },
+  {
+    name: "sleep-after",
+    value: "required",
+    placeholder: "DURATION",
+    help: "with --monitor, sleep after so long without any\n" +
+      "event: 90s, 2m, 500ms or never (default: 1s)",
+  },
 ] as const satisfies readonly Option[];
+
+/** When a monitor sleeps that was told nothing about it. */
+const SLEEP_AFTER = "1s";
+
+/**
+ * When a monitor sleeps.
+ *
+ * @param text What the option says, if it was given.
+ * @returns Milliseconds without any event; `undefined` for never.
+ * @throws {UsageError} When it is neither a duration nor `never`.
+ */
+export function parseSleepAfter(text = SLEEP_AFTER): number | undefined {
+  if (text === "never") return undefined;
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(
+      `option --sleep-after=${text}: ${error.message}; or never`,
+    );
+  }
+}
 
 /**
  * The part of a program's help text about daemons. Port of `daemon_usage()`.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DAEMON_OPTIONS } from "./daemon_options.ts";
+import { DAEMON_OPTIONS, parseSleepAfter } from "./daemon_options.ts";
 import {
   daemonizeComplete as complete,
   daemonizeStart as start,
@@ -33,6 +33,12 @@ export interface DaemonOptions {
   readonly monitor?: boolean;
   /** The name under which it speaks; that of its file by default. */
   readonly programName?: string;
+  /**
+   * After how long without any event the monitor sleeps, `90s`, `2m` or `500ms`;
+   * 1 s by default. It wakes up as the program, started again from the top:
+   * `"never"` is for one that does work before `daemonizeStart()`.
+   */
+  readonly sleepAfter?: string;
 }
 
 /** How far this process has come. */
@@ -64,12 +70,16 @@ export function parseDaemonOptions(
     const { given, rest } = takeOptions(DAEMON_OPTIONS, args);
     const has = (name: string) => given.some((option) => option.name === name);
     const pidfile = given.findLast(({ name }) => name === "pidfile");
+    const sleepAfter = given.findLast(({ name }) => name === "sleep-after")
+      ?.value;
+    parseSleepAfter(sleepAfter);
     const options: DaemonOptions = {
       detach: has("detach"),
       chdir: !has("no-chdir"),
       ...(pidfile === undefined ? {} : { pidfile: pidfile.value ?? true }),
       overwritePidfile: has("overwrite-pidfile"),
       monitor: has("monitor"),
+      ...(sleepAfter === undefined ? {} : { sleepAfter }),
     };
     return { options, rest };
   } catch (error) {
@@ -143,6 +153,8 @@ function toPlan(options: DaemonOptions): DaemonPlan {
       : makePidfileName(pidfile === true ? undefined : pidfile),
     overwritePidfile: options.overwritePidfile ?? false,
     supervise: options.monitor ? "on-crash" : undefined,
+    sleepAfter: parseSleepAfter(options.sleepAfter),
+    command: undefined,
   };
 }
 

@@ -19,6 +19,8 @@ import { daemonizePostDetach } from "./post_detach.ts";
 import { processStatusMsg } from "./process_status.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
+import type { SelfImage } from "./self_image.ts";
+import { fallAsleep } from "./sleep.ts";
 import {
   forkForStartup,
   forkNotifyStartup,
@@ -41,9 +43,6 @@ export interface MonitoredDaemon {
   /** Whether there was one before it: the caller has long gone. */
   readonly isRestart: boolean;
 }
-
-/** Why the monitor could not leave its caller's things, until it is said. */
-let detachError: LibcError | undefined;
 
 /** What a monitor hears. */
 type MonitorEvent =
@@ -114,13 +113,18 @@ function impossible(state: MonitorState, event: MonitorEvent): never {
  * `monitor_daemon()`.
  *
  * @param state What the monitor knows.
+ * @param image The program to start again for a daemon; without it the monitor
+ * forks in place.
  * @returns In the daemon: what it is to know.
  */
-export function monitorDaemon(state: MonitorState): MonitoredDaemon {
+export function monitorDaemon(
+  state: MonitorState,
+  image: SelfImage | undefined,
+): MonitoredDaemon {
   if (state.policy !== "no") setSubprogramName("monitor");
   for (;;) {
     if (isDaemonDue(state)) {
-      const daemon = startDaemon(state);
+      const daemon = startDaemon(state, image);
       if (daemon !== undefined) return daemon;
     }
     if (state.policy !== "no") {
@@ -135,7 +139,9 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
 }
 
 /**
- * The one place where a monitor waits. What has come is handled in this order:
+ * The one place where a monitor waits, awake and asleep: it returns when
+ * something has come, falls asleep here when nothing has, and is woken by the
+ * same descriptors, to come here anew. What has come is handled in this order:
  *
  * 1. Signals. Whoever sends SIGTERM and sees the daemon die of it, or kills it
  *    next, must not get a new one; so the wish is noted before the end is seen.
@@ -145,13 +151,17 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  * 4. The deadline.
  */
 function waitForEvents(state: MonitorState): void {
-  const { signalFd, startupFd, deadline } = state;
+  const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
+  const watched = [signalFd, startupFd, deadlineFd, state.notifyFd]
+    .filter((fd) => fd !== -1);
+  // A caller that waits for us is not to wait for us to wake up.
   const ready = waitReadable(
-    [signalFd, startupFd, deadlineFd, state.notifyFd]
-      .filter((fd) => fd !== -1),
+    watched,
+    state.notifyFd === -1 ? sleepAfter ?? -1 : -1,
   );
+  if (ready === undefined) return fallAsleep(state, watched);
   handleSignals(state);
   if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
     close(state.notifyFd);
@@ -162,7 +172,7 @@ function waitForEvents(state: MonitorState): void {
     const startup = readStartup(
       state.daemonPid,
       startupFd,
-      state.image === undefined,
+      state.daemonIsFork,
     );
     if (startup.kind === "ready") dispatch(state, "ready", startup);
     else dispatch(state, "ended", { kind: "ended", status: startup.status });
@@ -232,7 +242,10 @@ function passOnAndNote(
  *
  * @returns In the daemon: what it is to know.
  */
-function startDaemon(state: MonitorState): MonitoredDaemon | undefined {
+function startDaemon(
+  state: MonitorState,
+  image: SelfImage | undefined,
+): MonitoredDaemon | undefined {
   const isRestart = state.phase === "backingOff";
   if (isRestart) {
     // Once more, right before the fork. A signal that comes later finds the
@@ -245,7 +258,7 @@ function startDaemon(state: MonitorState): MonitoredDaemon | undefined {
     forked = forkForStartup({
       role: "daemon",
       coreDumped: state.coreDumped,
-      image: state.image,
+      image,
     });
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
@@ -266,9 +279,12 @@ function startDaemon(state: MonitorState): MonitoredDaemon | undefined {
   if (isRestart) vlog.err(`${state.statusMsg}, restarting`);
   state.phase = "starting";
   state.daemonPid = forked.pid;
+  state.daemonIsFork = image === undefined;
   state.startupFd = forked.startupFd;
   // Meanwhile the daemon starts, and the caller waits for both.
-  if (state.notifyFd !== -1) detachError = daemonizePostDetach(state);
+  if (state.notifyFd !== -1) {
+    state.detachError = daemonizePostDetach(state)?.message;
+  }
   return undefined;
 }
 
@@ -279,9 +295,10 @@ function startDaemon(state: MonitorState): MonitoredDaemon | undefined {
 function becameReady(state: MonitorState): void {
   state.everReady = true;
   if (state.notifyFd === -1) return;
-  if (detachError !== undefined) {
+  if (state.detachError !== undefined) {
     // The daemon has left; it would be lost if we gave up for this.
-    vlog.warn(`${detachError.message}, the monitor holds what the caller gave`);
+    vlog.warn(`${state.detachError}, the monitor holds what the caller gave`);
+    state.detachError = undefined;
   }
   dropConsole();
   const { notifyFd } = state;

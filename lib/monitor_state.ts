@@ -4,27 +4,42 @@
  *
  * @module
  */
-
-import type { SelfImage } from "./self_image.ts";
+import type { LogState } from "./vlog.ts";
 
 /** Where a monitor is between two waits. */
-export type MonitorPhase =
+export const MONITOR_PHASES = [
   /** The daemon is forked and has not said that it is ready. */
-  | "starting"
+  "starting",
   /** The daemon runs. */
-  | "running"
+  "running",
   /** The daemon has crashed, and it is too early for the next. */
-  | "backingOff"
+  "backingOff",
   /** Somebody wants the end, and the daemon has been told. */
-  | "stopping";
+  "stopping",
+] as const;
+/** One of these. */
+export type MonitorPhase = typeof MONITOR_PHASES[number];
 
 /** Which ends of a daemon are followed by a new one. */
-export type RestartPolicy =
-  | "no"
+export const RESTART_POLICIES = [
+  "no",
   /** The C's: an error signal. */
-  | "on-error-signal"
+  "on-error-signal",
   /** An uncaught error of a Deno program too, by its exit status. */
-  | "on-crash";
+  "on-crash",
+] as const;
+/** One of these. */
+export type RestartPolicy = typeof RESTART_POLICIES[number];
+
+/** A command that was found, for a daemon that becomes it. */
+export interface Command {
+  /** The file to execute. */
+  readonly path: Uint8Array;
+  /** Its arguments as they were given, with its name first. */
+  readonly argv: readonly Uint8Array[];
+  /** Which of SIGCHLD and SIGPIPE, which we change, the caller had ignored. */
+  readonly ignored: readonly number[];
+}
 
 /** All that a monitor knows. Descriptors are those of this process. */
 export interface MonitorState {
@@ -32,14 +47,22 @@ export interface MonitorState {
   phase: MonitorPhase;
   /** Which ends are followed by a restart. */
   readonly policy: RestartPolicy;
+  /** What the daemon becomes; without it, it is this program itself. */
+  readonly command: Command | undefined;
   /** The daemon's pidfile. */
   readonly pidfile: string | undefined;
+  /** Whether a pidfile that another process holds is replaced. */
+  readonly overwritePidfile: boolean;
   /** Whether the standard descriptors are let go of after the first start. */
   readonly detach: boolean;
   /** Whether the working directory becomes `/` after the first start. */
   readonly chdir: boolean;
+  /** Why the caller's things could not be left, until that is said. */
+  detachError: string | undefined;
   /** The daemon, or the last one while backing off. */
   daemonPid: number;
+  /** Whether it was forked, and may become a command; not started again. */
+  daemonIsFork: boolean;
   /** Whether a daemon has been ready since this monitor began. */
   everReady: boolean;
   /** How often the daemon has died of an error. */
@@ -52,10 +75,8 @@ export interface MonitorState {
   coreDumped: boolean;
   /** When the last restart was, in milliseconds since boot. */
   lastRestart: number | undefined;
-  /** The program to start again for a daemon; `undefined` forks in place. */
-  readonly image: SelfImage | undefined;
   /** Read when a signal has come for the monitor or its daemon. */
-  signalFd: number;
+  readonly signalFd: number;
   /** Read when the daemon is ready; -1 while no start is under way. */
   startupFd: number;
   /** Written when the first daemon is ready; -1 afterwards. */
@@ -64,4 +85,10 @@ export interface MonitorState {
   deadline: number | undefined;
   /** Read from the deadline on. */
   readonly deadlineFd: number;
+  /** Sleeps when nothing has happened for so many milliseconds. */
+  sleepAfter: number | undefined;
+  /** The file of this program, from the first sleep on. */
+  program: string | undefined;
+  /** The log, as it was before the last sleep. */
+  log: LogState | undefined;
 }

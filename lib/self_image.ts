@@ -19,14 +19,15 @@ export interface SelfImage {
 const DELETED = " (deleted)";
 
 /**
- * Finds out how this program was started. Has to be asked before the process
- * title is set, which takes the place of the arguments.
+ * Finds out how this program was started.
  *
+ * @param known Its executable, where another image of this process has found
+ * it: the name may lead to a newer one by now, or for a moment to none.
  * @returns The program.
  * @throws {Error} When it cannot be started again: its script came by standard
  * input and is gone, or its executable was removed.
  */
-export function selfImage(): SelfImage {
+export function selfImage(known?: string): SelfImage {
   if (/\/\$deno\$stdin|^file:\/\/\/(dev|proc)\//.test(Deno.mainModule)) {
     throw new Error(
       "a script from standard input cannot become a daemon: " +
@@ -42,6 +43,10 @@ export function selfImage(): SelfImage {
         "share its inspector: leave this out, or do not detach",
     );
   }
+  return { path: known ?? findExecutable(), argv };
+}
+
+function findExecutable(): string {
   const link = readLink("/proc/self/exe");
   // A package manager has put a new file in its place: that is started then. A
   // compiled program could not even find its own code in the old one.
@@ -52,5 +57,5 @@ export function selfImage(): SelfImage {
     if (!(error instanceof LibcError)) throw error;
     throw new Error(`${path}: cannot be started again (${error.reason})`);
   }
-  return { path, argv };
+  return path;
 }

@@ -3,36 +3,50 @@
  *
  * A process of several threads cannot fork and go on. It starts the program
  * again instead, from the top, and what the new process is to be stands in one
- * variable of the environment: a stage. Whoever starts with it takes it out at
- * once, and checks it like any input.
+ * variable of the environment: a stage. A monitor that has slept wakes up in the
+ * same way. Whoever starts with a stage takes it out at once, and checks it like
+ * any input.
  *
  * @module
  */
-import { setCloseOnExec } from "../ffi/descriptor.ts";
 import { fromBytes } from "../ffi/c_string.ts";
+import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
 import { getenv, setenv, unsetenv } from "../ffi/environment.ts";
-import { LibcError } from "../ffi/libc.ts";
-import { getpid, getppid } from "../ffi/process.ts";
+import { getpid, getppid, procStat } from "../ffi/process.ts";
+import { decodeMonitorState, encodeMonitorState } from "./monitor_record.ts";
+import type { MonitorState } from "./monitor_state.ts";
 
 /** The variable that holds a stage. */
-const VARIABLE = "TEND_STAGE";
+export const STAGE_VARIABLE = "TEND_STAGE";
 /** Of the record's form. */
 const VERSION = 1;
 
-const ROLES = ["detached", "monitor", "daemon"] as const;
+const START_ROLES = ["detached", "monitor", "daemon"] as const;
 
-/** What a process is to be. */
-export interface Stage {
+/** What a process is to be that was started for it. */
+export interface StartStage {
   /**
    * The caller's child in the background, the monitor of a daemon in the
    * foreground, or the daemon.
    */
-  readonly role: typeof ROLES[number];
+  readonly role: typeof START_ROLES[number];
   /** For `forkNotifyStartup()`; -1 when nobody waits. */
   readonly notifyFd: number;
   /** Whether a daemon before this one has dumped core. */
   readonly coreDumped: boolean;
 }
+
+/** What a monitor is that has slept. */
+export interface WokenStage {
+  readonly role: "woken";
+  /** What it knows. */
+  readonly state: MonitorState;
+  /** The program that it was, for the sleeper alone. */
+  readonly keptFd: number;
+}
+
+/** What a process is to be. */
+export type Stage = StartStage | WokenStage;
 
 /**
  * Puts a stage into the environment while a program is started with it.
@@ -42,11 +56,11 @@ export interface Stage {
  * @returns What `start` returns.
  */
 export function withStage<T>(stage: Stage, start: () => T): T {
-  setenv(VARIABLE, encodeStage(stage, getpid()));
+  setenv(STAGE_VARIABLE, encodeStage(stage, getpid()));
   try {
     return start();
   } finally {
-    unsetenv(VARIABLE);
+    unsetenv(STAGE_VARIABLE);
   }
 }
 
@@ -57,29 +71,50 @@ export function withStage<T>(stage: Stage, start: () => T): T {
  * @throws {Error} When the variable holds anything but a stage for us.
  */
 export function takeStage(): Stage | undefined {
-  const value = getenv(VARIABLE);
+  const value = getenv(STAGE_VARIABLE);
   if (value === undefined) return undefined;
-  unsetenv(VARIABLE);
+  unsetenv(STAGE_VARIABLE);
   const { stage, from } = decodeStage(fromBytes(value));
   // Left over in somebody's environment it would make a caller a daemon. One
   // that comes by exec is from this very process.
-  if (from !== getppid() && from !== getpid()) {
+  const isOurs = from === getpid() ||
+    (stage.role !== "woken" && from === getppid());
+  if (!isOurs) {
     throw new Error(
-      `${VARIABLE} is from pid ${from}, which is not the parent of pid ` +
+      `${STAGE_VARIABLE} is from pid ${from}, which is not the parent of pid ` +
         `${getpid()}: unset it, or the parent has been killed`,
     );
   }
-  if (stage.notifyFd !== -1) {
-    try {
-      setCloseOnExec(stage.notifyFd, true);
-    } catch (error) {
-      if (!(error instanceof LibcError)) throw error;
-      throw new Error(
-        `${VARIABLE}: descriptor ${stage.notifyFd}: ${error.message}`,
-      );
-    }
+  if (stage.role === "woken") {
+    checkChild(stage.state);
+    const { signalFd, startupFd, notifyFd, deadlineFd } = stage.state;
+    keep({ signalFd, startupFd, notifyFd, deadlineFd });
+    if (closesOnExec(stage.keptFd) !== undefined) close(stage.keptFd);
+  } else {
+    keep({ notifyFd: stage.notifyFd });
   }
   return stage;
+}
+
+/** A forged record could have us signal somebody else's process. */
+function checkChild({ phase, daemonPid }: MonitorState): void {
+  if (phase === "backingOff") return;
+  const stat = procStat(daemonPid);
+  if (stat !== undefined && Number(stat[1]) === getpid()) return;
+  throw new Error(
+    `${STAGE_VARIABLE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
+  );
+}
+
+/** They have come through an exec, and are for no other. */
+function keep(fds: Record<string, number>): void {
+  for (const [name, fd] of Object.entries(fds)) {
+    if (fd === -1) continue;
+    if (closesOnExec(fd) === undefined) {
+      throw new Error(`${STAGE_VARIABLE}: ${name} ${fd} is not open`);
+    }
+    setCloseOnExec(fd, true);
+  }
 }
 
 /**
@@ -90,7 +125,10 @@ export function takeStage(): Stage | undefined {
  * @returns JSON.
  */
 export function encodeStage(stage: Stage, from: number): string {
-  return JSON.stringify({ version: VERSION, from, ...stage });
+  const record = stage.role === "woken"
+    ? { ...stage, state: encodeMonitorState(stage.state) }
+    : stage;
+  return JSON.stringify({ version: VERSION, from, ...record });
 }
 
 /**
@@ -101,36 +139,53 @@ export function encodeStage(stage: Stage, from: number): string {
  * @throws {Error} When the text is no stage, or one of another version.
  */
 export function decodeStage(text: string): { stage: Stage; from: number } {
-  let record: unknown;
+  let value: unknown;
   try {
-    record = JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw invalid("it is not JSON");
   }
-  if (typeof record !== "object" || record === null) {
+  if (typeof value !== "object" || value === null) {
     throw invalid("it is not a record");
   }
-  const { version, from, role, notifyFd, coreDumped } = record as Record<
-    string,
-    unknown
-  >;
+  const record = value as Record<string, unknown>;
+  const { version, from } = record;
   if (version !== VERSION) {
     throw invalid(
       `its version is ${version}, and this program knows ${VERSION}`,
     );
   }
   if (!isInteger(from, 1)) throw invalid("from is not a pid");
-  if (!isRole(role)) throw invalid("its role is unknown");
+  const stage = record.role === "woken"
+    ? decodeWoken(record)
+    : decodeStart(record);
+  return { stage, from };
+}
+
+function decodeStart(
+  { role, notifyFd, coreDumped }: Record<string, unknown>,
+): StartStage {
+  if (!isStartRole(role)) throw invalid("its role is unknown");
   if (!isInteger(notifyFd, -1)) throw invalid("notifyFd is not a descriptor");
   if (typeof coreDumped !== "boolean") {
     throw invalid("coreDumped is no boolean");
   }
-  return { stage: { role, notifyFd, coreDumped }, from };
+  return { role, notifyFd, coreDumped };
 }
 
-function isRole(value: unknown): value is Stage["role"] {
-  return (ROLES as readonly unknown[]).includes(value);
+function decodeWoken({ state, keptFd }: Record<string, unknown>): WokenStage {
+  if (!isInteger(keptFd, 3)) throw invalid("keptFd is not a descriptor");
+  try {
+    return { role: "woken", state: decodeMonitorState(state), keptFd };
+  } catch (error) {
+    if (error instanceof Error) throw invalid(`state: ${error.message}`);
+    throw error;
+  }
+}
+
+function isStartRole(value: unknown): value is StartStage["role"] {
+  return (START_ROLES as readonly unknown[]).includes(value);
 }
 
 function isInteger(value: unknown, least: number): value is number {
@@ -139,5 +194,5 @@ function isInteger(value: unknown, least: number): value is number {
 }
 
 function invalid(why: string): Error {
-  return new Error(`${VARIABLE} is not valid: ${why}`);
+  return new Error(`${STAGE_VARIABLE} is not valid: ${why}`);
 }

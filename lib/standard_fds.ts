@@ -3,12 +3,7 @@
  *
  * @module
  */
-import {
-  close,
-  closesOnExecIfOpen,
-  dup3,
-  O_CLOEXEC,
-} from "../ffi/descriptor.ts";
+import { close, closesOnExec, dup3, O_CLOEXEC } from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
 import { isDuplicate, O_RDWR, open } from "../ffi/file.ts";
 
@@ -27,7 +22,7 @@ const STANDARD_FDS = [0, 1, 2];
  */
 export function closeStandardFds(keep = -1): void {
   const duplicates = openFds().filter((fd) =>
-    fd > 2 && fd !== keep && closesOnExecIfOpen(fd) &&
+    fd > 2 && fd !== keep && closesOnExec(fd) &&
     STANDARD_FDS.some((standard) => isDuplicate(fd, standard))
   );
   const devNull = open("/dev/null", O_RDWR);
@@ -42,7 +37,7 @@ export function closeStandardFds(keep = -1): void {
  */
 export function closeInheritedFds(): void {
   for (const fd of openFds()) {
-    if (fd > 2 && closesOnExecIfOpen(fd) === false) close(fd);
+    if (fd > 2 && closesOnExec(fd) === false) close(fd);
   }
 }
 

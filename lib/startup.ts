@@ -21,7 +21,7 @@ import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
 import { processStatusMsg } from "./process_status.ts";
 import type { SelfImage } from "./self_image.ts";
-import { type Stage, withStage } from "./stage.ts";
+import { type StartStage, withStage } from "./stage.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -75,7 +75,7 @@ export function forkAndCleanUp(): ReturnType<typeof fork> {
 /** What a child is to be, and how it comes to be. */
 export interface Child {
   /** Its role, for a fresh image. */
-  readonly role: Stage["role"];
+  readonly role: StartStage["role"];
   /** Whether a daemon before it has dumped core. */
   readonly coreDumped: boolean;
   /** The program to start again; `undefined` forks in place. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { toBytes } from "../ffi/c_string.ts";
 import { exit } from "./fatal_signal.ts";
 import { programName, subprogramName } from "./program_name.ts";
 import {
@@ -11,9 +12,17 @@ import {
   type Level,
   levelOf,
   LEVELS,
+  levelSpecs,
   type Module,
+  setLevels,
 } from "./vlog_levels.ts";
-import { type Line, SINKS, writeConsole } from "./vlog_sinks.ts";
+import {
+  currentLogFile,
+  type Line,
+  resumeLogFile,
+  SINKS,
+  writeConsole,
+} from "./vlog_sinks.ts";
 
 /** A level that a message can have. */
 type MessageLevel = Exclude<Level, "off">;
@@ -41,6 +50,41 @@ export function setEmitter(emitter: (record: VlogRecord) => void): void {
 }
 
 let sequence = 0;
+
+/** What this process has been told of its log, and how far it has come. */
+export interface LogState {
+  /** How many messages there were. */
+  readonly sequence: number;
+  /** Levels, as `setLevels()` takes them. */
+  readonly levels: readonly string[];
+  /** The file for messages, if there is one. */
+  readonly file: Uint8Array | undefined;
+}
+
+/**
+ * What there is to know of this process's log.
+ *
+ * @returns It, for {@linkcode resumeLog}.
+ */
+export function logState(): LogState {
+  const file = currentLogFile();
+  return {
+    sequence,
+    levels: levelSpecs(),
+    file: file === undefined ? undefined : toBytes(file),
+  };
+}
+
+/**
+ * Goes on with a log where another image of this process has left it.
+ *
+ * @param state What that one knew.
+ */
+export function resumeLog(state: LogState): void {
+  sequence = state.sequence;
+  state.levels.forEach(setLevels);
+  resumeLogFile(state.file);
+}
 
 /** Logs messages of one module. */
 export interface Vlog {

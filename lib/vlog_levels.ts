@@ -80,6 +80,15 @@ export function setLevels(spec: string): void {
   }
 }
 
+/**
+ * All levels that were set.
+ *
+ * @returns A word for each, as {@linkcode setLevels} takes it.
+ */
+export function levelSpecs(): string[] {
+  return [...levels].map(([where, level]) => `${where}:${level}`);
+}
+
 function isOneOf<T extends string>(all: readonly T[], word: string): word is T {
   return (all as readonly string[]).includes(word);
 }

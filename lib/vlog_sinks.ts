@@ -88,6 +88,24 @@ export function setLogFile(path: CString): void {
   logFile = path;
 }
 
+/**
+ * The file for messages.
+ *
+ * @returns The file, if there is one.
+ */
+export function currentLogFile(): CString | undefined {
+  return logFile;
+}
+
+/**
+ * Sets the file for messages without opening it: it was opened before.
+ *
+ * @param path The file.
+ */
+export function resumeLogFile(path: CString | undefined): void {
+  logFile = path;
+}
+
 function append(path: CString, text: string): void {
   const fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
   try {

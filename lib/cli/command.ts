@@ -19,9 +19,10 @@ import {
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { execvp, getppid } from "../../ffi/process.ts";
 import { setDisposition, setSignalMask, Signal } from "../../ffi/signal.ts";
-import { type Daemon, type DaemonPlan, DETACH_FAILED } from "../daemon.ts";
+import { type Daemon, DETACH_FAILED } from "../daemon.ts";
 import { fatalSignalRun } from "../fatal_signal.ts";
-import { daemonizePostDetach } from "../post_detach.ts";
+import type { Command } from "../monitor_state.ts";
+import { daemonizePostDetach, type Detachment } from "../post_detach.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
 
 const vlog: Vlog = vlogModule("tend");
@@ -33,14 +34,6 @@ const DEFAULT_PATH = "/bin:/usr/bin";
 
 /** As much of a script as the kernel looks at. */
 const SCRIPT_HEAD = 256;
-
-/** A command that was found. */
-export interface Command {
-  /** The file to execute. */
-  readonly path: Uint8Array;
-  /** Its arguments as they were given, with its name first. */
-  readonly argv: readonly Uint8Array[];
-}
 
 /** A command that cannot be run. */
 export class CommandError extends Error {
@@ -70,7 +63,7 @@ export class CommandError extends Error {
 export function findCommand(
   argv: readonly [Uint8Array, ...Uint8Array[]],
   absolute: boolean,
-): Command {
+): Omit<Command, "ignored"> {
   const [name] = argv;
   const isPath = name.includes(SLASH);
   const candidates = isPath ? [name] : searchPath(name);
@@ -162,25 +155,23 @@ function concat(...parts: readonly Uint8Array[]): Uint8Array {
  * had started it. Ends the process with 126 or 127 when it cannot.
  *
  * @param command The command.
- * @param plan What kind of daemon it is.
+ * @param how Whether and how it detaches.
  * @param daemon What `daemonizeStart()` returned.
- * @param callerIgnored The signals that the caller had ignored.
  * @returns Never; this process is the command then.
  */
 export function becomeCommand(
   command: Command,
-  plan: DaemonPlan,
+  how: Detachment,
   daemon: Daemon,
-  callerIgnored: readonly number[],
 ): never {
   try {
-    const failure = daemon.isRestart ? undefined : daemonizePostDetach(plan);
+    const failure = daemon.isRestart ? undefined : daemonizePostDetach(how);
     if (failure !== undefined) {
       vlog.fatal(`${DETACH_FAILED}: ${failure.message}`);
     }
     if (daemon.pidfileFd !== undefined) setCloseOnExec(daemon.pidfileFd, false);
     for (const signal of [Signal.SIGPIPE, Signal.SIGCHLD]) {
-      const ignored = callerIgnored.includes(signal);
+      const ignored = command.ignored.includes(signal);
       setDisposition(signal, ignored ? "ignore" : "default");
     }
     // What has come since the fork: the pidfile goes and we die of it. What

@@ -10,12 +10,13 @@ import { LibcError } from "../../ffi/libc.ts";
 import { exit } from "../fatal_signal.ts";
 import { parseOptions, UsageError } from "../options.ts";
 import { setProgramName } from "../program_name.ts";
+import { takeStage } from "../stage.ts";
 import { VERSION } from "../version.ts";
 import { oneLine, type Vlog, vlogModule } from "../vlog.ts";
 import { writeConsole } from "../vlog_sinks.ts";
 import { CommandError } from "./command.ts";
 import { useLogtape } from "./logtape.ts";
-import { run } from "./run.ts";
+import { resume, run } from "./run.ts";
 import { OPTIONS, usage } from "./usage.ts";
 
 const vlog: Vlog = vlogModule("tend");
@@ -28,6 +29,8 @@ export function main(): void {
   setProgramName("tend");
   useLogtape();
   try {
+    const stage = takeStage();
+    if (stage?.role === "woken") resume(stage.state);
     // As bytes: what is not UTF-8 has to reach the command as it is.
     dispatch(readArgs());
   } catch (error) {

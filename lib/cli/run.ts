@@ -11,9 +11,11 @@ import { getcwd } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { threadCount } from "../../ffi/process.ts";
 import { isIgnored, Signal } from "../../ffi/signal.ts";
-import { daemonizeStart, type DaemonPlan } from "../daemon.ts";
+import { daemonizeStart, type DaemonPlan, resumeMonitor } from "../daemon.ts";
+import { parseSleepAfter } from "../daemon_options.ts";
 import { logdir, makeDirectory } from "../dirs.ts";
 import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
+import type { MonitorState } from "../monitor_state.ts";
 import { type GivenOption, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import { setLevels } from "../vlog_levels.ts";
@@ -30,6 +32,7 @@ interface Request {
   readonly pidfileName: string;
   readonly pidfile: string | undefined;
   readonly logFile: CString | undefined;
+  readonly sleepAfter: number | undefined;
 }
 
 /**
@@ -54,9 +57,15 @@ export function run(
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
   const { flags, pidfile, logFile } = request;
+  const detach = flags.has("detach");
+  const chdir = !flags.has("no-chdir");
+  const command = {
+    ...findCommand(argv, detach && chdir),
+    ignored: ignoredByCaller(),
+  };
   const plan: DaemonPlan = {
-    detach: flags.has("detach"),
-    chdir: !flags.has("no-chdir"),
+    detach,
+    chdir,
     monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
@@ -65,20 +74,33 @@ export function run(
       : pidfile !== undefined && !flags.has("exec")
       ? "no"
       : undefined,
+    sleepAfter: request.sleepAfter,
+    command,
   };
-  const command = findCommand(argv, plan.detach && plan.chdir);
   if ((plan.detach || plan.supervise !== undefined) && threadCount() > 1) {
     throw new Error(
       "this process has several threads and cannot fork: " +
         "use the executable that `deno task build` makes",
     );
   }
-  const ignored = ignoredByCaller();
   dropRustHandlers();
   if (logFile !== undefined) openLog(logFile);
   if (flags.has("pidfile")) makeRundirFor(request.pidfileName);
   const daemon = daemonizeStart(plan, fatalSignalBlock);
-  becomeCommand(command, plan, daemon, ignored);
+  becomeCommand(command, plan, daemon);
+}
+
+/**
+ * Goes on as a monitor that has slept.
+ *
+ * @param state What the monitor knows.
+ * @throws {Error} When it is not the monitor of a command.
+ */
+export function resume(state: MonitorState): never {
+  const { command } = state;
+  if (command === undefined) throw new Error("there is no command to monitor");
+  const daemon = resumeMonitor(state, fatalSignalBlock);
+  becomeCommand(command, state, daemon);
 }
 
 /**
@@ -123,6 +145,7 @@ function readOptions(
     logFile: flags.has("log-file")
       ? absoluteLogFile(last("log-file") ?? defaultLogFile(name))
       : undefined,
+    sleepAfter: parseSleepAfter(last("sleep-after")),
   };
 }
 

@@ -40,7 +40,6 @@ const TAKE_FD: Record<string, (fd: number) => unknown> = {
   writeFully: (fd) => writeFully(fd, "x"),
   dupFrom: (fd) => dupFrom(fd, 3, true),
   dup3: (fd) => dup3(fd, 250, 0),
-  closesOnExec,
   setCloseOnExec: (fd) => setCloseOnExec(fd, true),
   ftruncate: (fd) => ftruncate(fd, 0),
   fstat,
@@ -52,6 +51,10 @@ for (const [name, call] of Object.entries(TAKE_FD)) {
     assertEquals(error.code, "EBADF");
   });
 }
+
+Deno.test("closesOnExec() is undefined for a number that is not open", () => {
+  assertEquals(closesOnExec(0x7fff_0000), undefined);
+});
 
 Deno.test("fstat() sees the file of a descriptor, whatever has its name", async () => {
   await using box = await Sandbox.create();

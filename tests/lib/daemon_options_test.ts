@@ -1,14 +1,44 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import { DAEMON_OPTIONS, daemonUsage } from "../../lib/daemon_options.ts";
+import { assertThrows } from "@std/assert/throws";
+import {
+  DAEMON_OPTIONS,
+  daemonUsage,
+  parseSleepAfter,
+} from "../../lib/daemon_options.ts";
+import { UsageError } from "../../lib/options.ts";
 import { setProgramName } from "../../lib/program_name.ts";
 import "../open_libc.ts";
 
-Deno.test("DAEMON_OPTIONS are those of Open vSwitch's daemons", () => {
+Deno.test("DAEMON_OPTIONS are those of Open vSwitch's daemons, and when the monitor sleeps", () => {
   const names = DAEMON_OPTIONS.map(({ name }) => name);
   assertEquals(
     [...names].sort(),
-    ["detach", "monitor", "no-chdir", "overwrite-pidfile", "pidfile"],
+    [
+      "detach",
+      "monitor",
+      "no-chdir",
+      "overwrite-pidfile",
+      "pidfile",
+      "sleep-after",
+    ],
+  );
+});
+
+for (const text of ["", "soon", "-1s", "Never"]) {
+  Deno.test(`parseSleepAfter() refuses ${JSON.stringify(text)}`, () => {
+    assertThrows(
+      () => parseSleepAfter(text),
+      UsageError,
+      `option --sleep-after=${text}: not a duration`,
+    );
+  });
+}
+
+Deno.test("parseSleepAfter() is a second by default, and undefined for never", () => {
+  assertEquals(
+    [parseSleepAfter(), parseSleepAfter("never"), parseSleepAfter("0")],
+    [1000, undefined, 0],
   );
 });
 

@@ -16,47 +16,21 @@ import {
   takeStage,
   withStage,
 } from "../../lib/stage.ts";
+import type { MonitorState } from "../../lib/monitor_state.ts";
+import { timerfd } from "../../ffi/wait.ts";
+import { forAny, Random } from "../random.ts";
+import { anyState } from "./any_state.ts";
 import "../open_libc.ts";
 
 const ROLES = ["detached", "monitor", "daemon"] as const;
 const STAGE: Stage = { role: "daemon", notifyFd: 100, coreDumped: false };
 const INT_MAX = 0x7fff_ffff;
 
-/** Random numbers that a seed brings back: mulberry32. */
-class Random {
-  #state: number;
-
-  constructor(readonly seed: number) {
-    this.#state = seed;
-  }
-
-  /** From 0 on, below `end`. */
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * end);
-  }
-
-  pick<T>(values: readonly T[]): T {
-    return values[this.below(values.length)]!;
-  }
-}
-
-/** Tries a property with much that is random; a failure names the seed. */
-function forAny(property: (random: Random) => void): void {
-  const first = Number(Deno.env.get("TEND_TEST_SEED") ?? Date.now() >>> 0);
-  for (let i = 0; i < 2000; i++) {
-    const seed = (first + i) >>> 0;
-    try {
-      property(new Random(seed));
-    } catch (cause) {
-      throw new Error(`with TEND_TEST_SEED=${seed}: ${cause}`, { cause });
-    }
-  }
-}
-
 function anyStage(random: Random): Stage {
+  if (random.below(2) === 0) {
+    const keptFd = random.pick([3, 14, INT_MAX]);
+    return { role: "woken", state: anyState(random), keptFd };
+  }
   return {
     role: random.pick(ROLES),
     notifyFd: random.pick([-1, 0, INT_MAX, random.below(1 << 20)]),
@@ -98,11 +72,14 @@ function decodesOrThrows(text: string): void {
     assert(error.message.startsWith("TEND_STAGE is not valid: "), `${error}`);
     return;
   }
-  const { stage: { role, notifyFd, coreDumped }, from } = decoded;
-  assert(ROLES.includes(role));
-  assert(Number.isInteger(notifyFd) && notifyFd >= -1 && notifyFd <= INT_MAX);
+  const { stage, from } = decoded;
   assert(Number.isInteger(from) && from >= 1 && from <= INT_MAX);
-  assert(typeof coreDumped === "boolean");
+  if (stage.role !== "woken") {
+    const { role, notifyFd, coreDumped } = stage;
+    assert(ROLES.includes(role));
+    assert(Number.isInteger(notifyFd) && notifyFd >= -1 && notifyFd <= INT_MAX);
+    assert(typeof coreDumped === "boolean");
+  }
   assertEquals(decodeStage(encodeStage(decoded.stage, from)), decoded);
 }
 
@@ -246,9 +223,54 @@ Deno.test("takeStage() refuses a descriptor that is not open", () => {
   assertThrows(
     () => take(encodeStage(stage, Deno.pid)),
     Error,
-    "TEND_STAGE: descriptor 99999: ",
+    "TEND_STAGE: notifyFd 99999 is not open",
   );
 });
+
+/** A monitor's state whose descriptors are open. */
+function wokenStage(changes: Partial<MonitorState>): Stage {
+  const [signalFd, deadlineFd] = [timerfd(), timerfd()];
+  const keptFd = timerfd();
+  for (const fd of [signalFd, deadlineFd, keptFd]) setCloseOnExec(fd, false);
+  const none = { startupFd: -1, notifyFd: -1, signalFd, deadlineFd };
+  const state = { ...anyState(new Random(1)), ...none, ...changes };
+  return { role: "woken", state, keptFd };
+}
+
+Deno.test("takeStage() takes a monitor's, closes the program that was kept for it, and has the rest closed on exec", () => {
+  const stage = wokenStage({ phase: "backingOff" });
+  assertEquals(take(encodeStage(stage, Deno.pid)), stage);
+  assert(stage.role === "woken");
+  const { state: { signalFd, deadlineFd }, keptFd } = stage;
+  assertEquals(
+    [signalFd, deadlineFd, keptFd].map(closesOnExec),
+    [true, true, undefined],
+  );
+  close(signalFd);
+  close(deadlineFd);
+});
+
+Deno.test("takeStage() refuses a monitor's from its parent", () => {
+  const stage = wokenStage({ phase: "backingOff" });
+  assertThrows(() => take(encodeStage(stage, getppid())), Error, "not the");
+  closeWoken(stage);
+});
+
+Deno.test("takeStage() refuses a monitor's whose daemon is not its child", () => {
+  const stage = wokenStage({ phase: "running", daemonPid: getppid() });
+  assertThrows(
+    () => take(encodeStage(stage, Deno.pid)),
+    Error,
+    `pid ${getppid()} is not a child of pid ${Deno.pid}`,
+  );
+  closeWoken(stage);
+});
+
+function closeWoken(stage: Stage): void {
+  assert(stage.role === "woken");
+  const { state: { signalFd, deadlineFd }, keptFd } = stage;
+  [signalFd, deadlineFd, keptFd].forEach(close);
+}
 
 Deno.test("takeStage() takes a stage that nobody waits for", () => {
   const stage: Stage = { role: "monitor", notifyFd: -1, coreDumped: true };

@@ -144,13 +144,13 @@ function become(script: string, callerIgnored: number[], before = ""): string {
   return `
     import { toBytes } from "${ROOT}/ffi/c_string.ts";
     import { becomeCommand } from "${ROOT}/lib/cli/command.ts";
-    const plan = { detach: false, chdir: true, pidfile: undefined,
-      overwritePidfile: false, supervise: undefined };
+    const plan = { detach: false, chdir: true };
     const daemon = { notifyFd: -1, pidfileFd: undefined };
     const command = { path: toBytes("/bin/sh"),
-      argv: ["sh", "-c", ${JSON.stringify(script)}].map(toBytes) };
+      argv: ["sh", "-c", ${JSON.stringify(script)}].map(toBytes),
+      ignored: ${JSON.stringify(callerIgnored)} };
     ${before}
-    becomeCommand(command, plan, daemon, ${JSON.stringify(callerIgnored)});`;
+    becomeCommand(command, plan, daemon);`;
 }
 
 /** Not sh, which takes SIGCHLD for itself. */

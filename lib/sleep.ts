@@ -1,0 +1,115 @@
+/**
+ * The sleep of a monitor: it becomes a few hundred bytes that wait, and wakes
+ * up as a fresh image of its program.
+ *
+ * The process stays the same: its pid, its children, its descriptors, its
+ * signal mask. No signal is lost and none is handled twice, at any moment:
+ *
+ * - All signals that a monitor hears of are blocked, from before its first fork
+ *   to its end; `execve()` keeps the mask and what is pending. So they wait in
+ *   the kernel until an image that is awake reads them from the signalfd, and
+ *   what is read is gone.
+ * - An image that sleeps only polls. It takes nothing out of any descriptor, so
+ *   what has woken it is still there for the next one, with all that has come
+ *   meanwhile, and is handled in the order that `waitForEvents()` has it.
+ * - What comes between the last poll that is awake and the first one asleep, or
+ *   between that of the sleeper and the next one awake, is found by the latter.
+ *
+ * Signals that are not blocked have the same effect as before, but for Deno's
+ * and Rust's handlers, which matter to nobody here.
+ *
+ * @module
+ */
+import { shownArgv } from "../ffi/argv.ts";
+import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
+import { close, setCloseOnExec } from "../ffi/descriptor.ts";
+import { environment } from "../ffi/environment.ts";
+import { O_PATH, open, readFile } from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { argumentRoom, LONGEST_ARGUMENT } from "../ffi/limit.ts";
+import { fexecve, memfdProgram } from "../ffi/memfd.ts";
+import { getpid } from "../ffi/process.ts";
+import { sleeperImage } from "../ffi/sleeper.ts";
+import type { MonitorState } from "./monitor_state.ts";
+import { type SelfImage, selfImage } from "./self_image.ts";
+import { encodeStage, STAGE_VARIABLE } from "./stage.ts";
+import { logState, type Vlog, vlogModule } from "./vlog.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/**
+ * Falls asleep. Returns only where that cannot be had: then the monitor stays
+ * awake, and has said so.
+ *
+ * @param state What the monitor knows.
+ * @param watched The descriptors that are to wake it.
+ */
+export function fallAsleep(
+  state: MonitorState,
+  watched: readonly number[],
+): void {
+  const opened: number[] = [];
+  const inherited = [
+    state.signalFd,
+    state.startupFd,
+    state.deadlineFd,
+  ].filter((fd) => fd !== -1);
+  try {
+    const self = selfImage(state.program);
+    state.program = self.path;
+    state.log = logState();
+    const keptFd = open("/proc/self/exe", O_PATH);
+    opened.push(keptFd);
+    const shown = shownArgv();
+    const image = sleeperImage({
+      name: readFile("/proc/self/comm").slice(0, -1),
+      watched,
+      path: self.path,
+      keptFd,
+      ...wakingArguments(state, self, shown, keptFd),
+    });
+    const programFd = memfdProgram("tend", image);
+    opened.push(programFd);
+    for (const fd of [...inherited, keptFd]) setCloseOnExec(fd, false);
+    fexecve(programFd, shown);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    for (const fd of inherited) setCloseOnExec(fd, true);
+    opened.forEach(close);
+    // Once: what forbids it is there to stay.
+    state.sleepAfter = undefined;
+    vlog.warn(`cannot sleep: ${error.message}, staying awake`);
+  }
+}
+
+/**
+ * The arguments and the environment of the program that wakes up.
+ *
+ * @throws {LibcError} `E2BIG`: it could not be executed, and to find that out
+ * asleep would be too late.
+ */
+function wakingArguments(
+  state: MonitorState,
+  self: SelfImage,
+  shown: readonly Uint8Array[],
+  keptFd: number,
+): { argv: readonly CString[]; env: readonly CString[] } {
+  const stage = { role: "woken", state, keptFd } as const;
+  const record = `${STAGE_VARIABLE}=${encodeStage(stage, getpid())}`;
+  // A program that runs a command has all in its record, and needs no
+  // arguments: so `ps` shows the same while it wakes up.
+  const argv = state.command === undefined ? self.argv : shown;
+  const env = [...environment(), toBytes(record)];
+  const strings = [...argv, ...env];
+  const size = strings.reduce((sum, { length }) => sum + length + 9, 0);
+  if (
+    size > argumentRoom() - 8192 ||
+    strings.some(({ length }) => length >= LONGEST_ARGUMENT)
+  ) {
+    throw new LibcError(
+      `exec of ${fromBytes(toBytes(self.path))}`,
+      Errno.E2BIG,
+    );
+  }
+  return { argv, env };
+}

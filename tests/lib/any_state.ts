@@ -1,0 +1,65 @@
+/**
+ * States of a monitor, at random.
+ *
+ * @module
+ */
+import {
+  MONITOR_PHASES,
+  type MonitorState,
+  RESTART_POLICIES,
+} from "../../lib/monitor_state.ts";
+import type { Random } from "../random.ts";
+
+const INT_MAX = 0x7fff_ffff;
+
+/** A state that a monitor could be in, as far as each field goes. */
+export function anyState(random: Random): MonitorState {
+  const boolean = () => random.pick([true, false]);
+  const maybe = <T>(make: () => T) => boolean() ? make() : undefined;
+  const number = () => random.pick([0, 1, INT_MAX, random.below(1 << 22)]);
+  const fd = () => random.pick([0, 1023, INT_MAX, random.below(1 << 20)]);
+  const time = () => random.pick([0, 0.25, 1e3, random.below(2 ** 31) * 1.7]);
+  const list = <T>(make: () => T) =>
+    Array.from({ length: random.below(4) }, make);
+  /** Any but NUL, which no string of C can hold. */
+  const bytes = () =>
+    Uint8Array.from({ length: random.below(20) }, () => 1 + random.below(255));
+  const text = () =>
+    String.fromCodePoint(
+      ...list(() => random.pick([1, 10, 34, 92, 0xe4, 0x20ac, 0x1f600])),
+    );
+  return {
+    phase: random.pick(MONITOR_PHASES),
+    policy: random.pick(RESTART_POLICIES),
+    command: maybe(() => ({
+      path: bytes(),
+      argv: list(bytes),
+      ignored: list(() => 1 + random.below(64)),
+    })),
+    pidfile: maybe(text),
+    overwritePidfile: boolean(),
+    detach: boolean(),
+    chdir: boolean(),
+    detachError: maybe(text),
+    daemonPid: number(),
+    daemonIsFork: boolean(),
+    everReady: boolean(),
+    crashes: number(),
+    statusMsg: text(),
+    exitStatus: random.below(256),
+    coreDumped: boolean(),
+    lastRestart: maybe(time),
+    signalFd: fd(),
+    startupFd: random.pick([-1, fd()]),
+    notifyFd: random.pick([-1, fd()]),
+    deadline: maybe(time),
+    deadlineFd: fd(),
+    sleepAfter: maybe(time),
+    program: maybe(text),
+    log: maybe(() => ({
+      sequence: random.pick([0, 7, Number.MAX_SAFE_INTEGER]),
+      levels: list(text),
+      file: maybe(bytes),
+    })),
+  };
+}

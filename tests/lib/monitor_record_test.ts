@@ -1,0 +1,109 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import {
+  decodeMonitorState,
+  encodeMonitorState,
+} from "../../lib/monitor_record.ts";
+import type { MonitorState } from "../../lib/monitor_state.ts";
+import { forAny, Random } from "../random.ts";
+import { anyState } from "./any_state.ts";
+
+type Json = Record<string, unknown>;
+
+/** What a record is after it was text. */
+function asText(state: MonitorState): Json {
+  return JSON.parse(JSON.stringify(encodeMonitorState(state)));
+}
+
+Deno.test("decodeMonitorState() is what encodeMonitorState() was given", () => {
+  forAny((random) => {
+    const state = anyState(random);
+    assertEquals(decodeMonitorState(asText(state)), state);
+  });
+});
+
+/** Says what it is not of a state, or decodes to one that can be encoded. */
+function decodesOrThrows(value: unknown): void {
+  let state: MonitorState;
+  try {
+    state = decodeMonitorState(value);
+  } catch (error) {
+    assert(error instanceof Error && !(error instanceof TypeError), `${error}`);
+    return;
+  }
+  assertEquals(decodeMonitorState(asText(state)), state);
+}
+
+/** Values of all types, and numbers and texts that are none of ours. */
+const HOSTILE: readonly unknown[] = [
+  ...[undefined, null, true, "", "1", "a\0b", "\u0100", "__proto__"],
+  ...[[], [1], [[]], {}, { path: "a" }, { path: 1, argv: [], ignored: [] }],
+  ...[-2, -1, 0.5, 2 ** 31, 2 ** 53, 1e308, -1e308, -0, 256, 65],
+];
+
+Deno.test("decodeMonitorState() throws for a field of another kind, or it is a state all the same", () => {
+  const names = Object.keys(anyState(new Random(1)));
+  forAny((random) => {
+    const record = asText(anyState(random));
+    decodesOrThrows({
+      ...record,
+      [random.pick(names)]: random.pick(HOSTILE),
+    });
+    const command = { path: "/a", argv: ["a"], ignored: [13] };
+    const part = random.pick(["path", "argv", "ignored"]);
+    decodesOrThrows({
+      ...record,
+      command: { ...command, [part]: random.pick(HOSTILE) },
+    });
+  });
+});
+
+Deno.test("decodeMonitorState() throws for a record without one of its fields", () => {
+  const full = asText(anyState(new Random(1)));
+  const needed = [
+    ...["phase", "policy", "overwritePidfile", "detach", "chdir", "daemonPid"],
+    ...["daemonIsFork", "everReady", "crashes", "statusMsg", "exitStatus"],
+    ...["coreDumped", "signalFd", "startupFd", "notifyFd", "deadlineFd"],
+  ];
+  for (const name of needed) {
+    const { [name]: _, ...rest } = full;
+    assertThrows(() => decodeMonitorState(rest), Error, `${name} is no`);
+  }
+});
+
+for (const value of [undefined, null, 1, "state", []]) {
+  Deno.test(`decodeMonitorState() throws for ${JSON.stringify(value)}`, () => {
+    assertThrows(() => decodeMonitorState(value), Error);
+  });
+}
+
+const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
+  ["phase", "dozing", "phase is none of starting,running"],
+  ["policy", "always", "policy is none of no,on-error-signal"],
+  ["pidfile", "a\0b", "pidfile is no text"],
+  ["daemonPid", -1, "daemonPid is no whole number from 0 on"],
+  ["daemonPid", 2 ** 31, "daemonPid is no whole number"],
+  ["crashes", 1.5, "crashes is no whole number"],
+  ["exitStatus", 256, "exitStatus is no whole number"],
+  ["signalFd", -1, "signalFd is no whole number"],
+  ["deadline", -1, "deadline is no time"],
+  ["deadline", "1", "deadline is no time"],
+  ["everReady", 1, "everReady is no boolean"],
+  ["command", { argv: [], ignored: [] }, "command is path is no bytes"],
+  [
+    "command",
+    { path: "\u0100", argv: [], ignored: [] },
+    "command is path is no bytes",
+  ],
+  ["command", { path: "a", argv: "a", ignored: [] }, "argv is no list"],
+  ["command", { path: "a", argv: [], ignored: [65] }, "ignored is no whole"],
+  ["log", { sequence: -1, levels: [] }, "log is sequence is no whole"],
+];
+
+for (const [field, value, reason] of REFUSED) {
+  Deno.test(`decodeMonitorState() throws for ${field} ${JSON.stringify(value)}`, () => {
+    const record = { ...asText(anyState(new Random(1))), [field]: value };
+    assertThrows(() => decodeMonitorState(record), Error, reason);
+  });
+}
