@@ -39,21 +39,49 @@ type Interpreter = (first: bigint) => void;
 
 let interpreter: Interpreter | undefined;
 
+/** A script that is ready to be run, as often as it is wanted. */
+export interface ReadyScript {
+  /**
+   * Runs it from its first step to one that returns. It may fork: its child must
+   * not return.
+   */
+  run(): void;
+  /** What is in a word. */
+  get(cell: Cell): bigint;
+  /** Puts something into a word. */
+  set(cell: Cell, value: bigint): void;
+}
+
 /**
- * Runs a script from its first step to one that returns. A script may fork:
- * its child must not return.
+ * Makes a script ready to be run. Nothing is added to it afterwards.
+ *
+ * @param script The script.
+ * @returns It.
+ * @throws {LibcError} `EACCES`, `EPERM` when the system forbids this process to
+ * make machine code.
+ */
+export function readyScript(script: CallScript): ReadyScript {
+  const call = interpreter ??= mapInterpreter();
+  const { bytes, first } = script.link();
+  const view = new DataView(bytes.buffer);
+  return {
+    run: () => call(first),
+    get: ({ cell }) => view.getBigInt64(cell, true),
+    set: ({ cell }, value) => view.setBigInt64(cell, value, true),
+  };
+}
+
+/**
+ * Runs a script once.
  *
  * @param script The script.
  * @returns What is in its words afterwards.
- * @throws {LibcError} `EACCES`, `EPERM` when the system forbids this process to
- * make machine code; nothing was run then.
+ * @throws {LibcError} As {@linkcode readyScript}; nothing was run then.
  */
 export function runScript(script: CallScript): (cell: Cell) => bigint {
-  const call = interpreter ??= mapInterpreter();
-  const { bytes, first } = script.link();
-  call(first);
-  const view = new DataView(bytes.buffer);
-  return ({ cell }) => view.getBigInt64(cell, true);
+  const ready = readyScript(script);
+  ready.run();
+  return ready.get;
 }
 
 /** Copies the instructions to memory that is executable, and no longer written. */

@@ -106,7 +106,10 @@ export function daemonizeStart(
   let notifyFd = stage?.notifyFd ?? -1;
   let forked: MonitoredDaemon = { notifyFd, isRestart: false };
   let parent: number | undefined;
-  if (stage?.role !== "daemon" && (detach || supervise !== undefined)) {
+  if (stage?.role === "daemon") {
+    // One that a monitor has started finds nothing to close any more.
+    if (detach) closeInheritedFds();
+  } else if (detach || supervise !== undefined) {
     const image = imageForDaemons();
     // One for all: read in a child, it tells of the child's signals.
     const signalFd = catchSignals();
@@ -122,7 +125,7 @@ export function daemonizeStart(
     parent = getpid();
     forked = supervise === undefined
       ? {
-        notifyFd: leaveSessionLeader(plan, image, signalFd, notifyFd),
+        notifyFd: leaveSessionLeader(plan, signalFd, notifyFd),
         isRestart: false,
       }
       : monitorDaemon(firstState(plan, supervise, signalFd, notifyFd), image);
@@ -214,7 +217,18 @@ function leaveForeground(
   image: SelfImage | undefined,
   signalFd: number,
 ): number {
-  const child = { role: "detached", coreDumped: false, image } as const;
+  const coreDumped = false;
+  if (plan.supervise === undefined && image !== undefined) {
+    // Without the leader in between, whose start would take as long again.
+    const child: Child = {
+      role: "daemon",
+      coreDumped,
+      image,
+      inNewSession: true,
+    };
+    return forkAndEndParent(plan, child, signalFd, () => {});
+  }
+  const child = { role: "detached", coreDumped, image } as const;
   return forkAndEndParent(plan, child, signalFd, (pid) => {
     // The session leader, which nobody needs, must be gone when we return.
     if (plan.supervise === undefined) waitpid(pid);
@@ -254,11 +268,14 @@ function leaveSession(): void {
  */
 function leaveSessionLeader(
   plan: DaemonPlan,
-  image: SelfImage | undefined,
   signalFd: number,
   callerFd: number,
 ): number {
-  const child = { role: "daemon", coreDumped: false, image } as const;
+  const child = {
+    role: "daemon",
+    coreDumped: false,
+    image: undefined,
+  } as const;
   const notifyFd = forkAndEndParent(
     plan,
     child,

@@ -155,8 +155,10 @@ function text(value: unknown): string {
 }
 
 function bytes(value: unknown): Uint8Array {
-  if (typeof value !== "string" || !/^[\x01-\xff]*$/.test(value)) {
+  if (typeof value !== "string") throw new InvalidField("no bytes");
+  const codes = Array.from(value, (character) => character.charCodeAt(0));
+  if (codes.some((code) => code < 1 || code > 0xff)) {
     throw new InvalidField("no bytes");
   }
-  return Uint8Array.from(value, (character) => character.charCodeAt(0));
+  return Uint8Array.from(codes);
 }

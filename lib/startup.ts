@@ -15,6 +15,7 @@ import { Errno, LibcError } from "../ffi/libc.ts";
 import { hasExeced, waitpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
+import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
@@ -80,6 +81,8 @@ export interface Child {
   readonly coreDumped: boolean;
   /** The program to start again; `undefined` forks in place. */
   readonly image: SelfImage | undefined;
+  /** Whether such a fresh image is put into a session that it does not lead. */
+  readonly inNewSession?: boolean;
 }
 
 /**
@@ -115,7 +118,7 @@ export function forkForStartup(child: Child): StartupFork {
 
 /** Starts this program once more, from the top, as something else. */
 function startAgain(
-  { role, coreDumped }: Child,
+  { role, coreDumped, inNewSession }: Child,
   { path, argv }: SelfImage,
   writeFd: number,
 ): ReturnType<typeof fork> {
@@ -124,13 +127,16 @@ function startAgain(
   try {
     const pid = withStage(
       { role, coreDumped, notifyFd },
-      () =>
-        posixSpawn(path, argv, {
-          pass: { fd: writeFd, as: notifyFd },
+      () => {
+        const pass = { fd: writeFd, as: notifyFd };
+        if (inNewSession) return spawnInNewSession(path, argv, pass);
+        return posixSpawn(path, argv, {
+          pass,
           // A monitor keeps ours from its first moment, in all its threads. A
           // daemon begins with none.
           unblockSignals: role === "daemon",
-        }),
+        });
+      },
     );
     fatalSignalFork("parent");
     return { role: "parent", pid };

@@ -104,7 +104,7 @@ Deno.test("tend --monitor backs off after a second crash", async () => {
 
 Deno.test("tend --monitor needs no more descriptors to back off than before", async () => {
   await using box = await Sandbox.create();
-  await box.tend(...LOGGED, "--", "sleep", "600");
+  await box.tend(...LOGGED, "--sleep-after=never", "--", "sleep", "600");
   const first = box.pidfile("web.pid")!;
   const monitor = parentOf(first);
   const before = [...fdsOf(monitor).values()];

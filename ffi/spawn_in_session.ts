@@ -1,0 +1,110 @@
+/**
+ * Starting a program in a session that it does not lead.
+ *
+ * @module
+ */
+import { CallScript } from "./call_script.ts";
+import { type CString, cString, CStringArray } from "./c_string.ts";
+import { environ } from "./environment.ts";
+import { Errno, LibcError } from "./libc.ts";
+import { waitpid } from "./process.ts";
+import { runScript } from "./run_script.ts";
+import { isCaught, Signal, sigset } from "./signal.ts";
+
+const CLONE_VM = 0x100;
+const CLONE_VFORK = 0x4000;
+const CLONE_PARENT = 0x8000;
+const SIG_SETMASK = 2;
+const WORD = 8;
+/** The kernel's `struct sigaction`; all zeros stand for the default effect. */
+const SIGACTION_SIZE = 32;
+const LAST_SIGNAL = 64;
+const LIBC_SIGNALS = [32, 33];
+
+/**
+ * Starts a program as a child of this process, in a session of its own that it
+ * does not lead: it can never gain a terminal. Unlike `fork()` it does not
+ * matter how many threads this process has. The program begins with no signal
+ * blocked.
+ *
+ * The leader is a process between the two, which makes the session, starts the
+ * program as its own parent's child and ends. Both share our memory while this
+ * thread is suspended, so they run no code but a script. Our signal handlers
+ * are not theirs to run either: all signals are blocked, and have their default
+ * effect before they are let through.
+ *
+ * @param path The program.
+ * @param argv Its arguments, with its name first.
+ * @param pass A descriptor that it gets, and the number that it has there.
+ * @returns Its pid.
+ * @throws {LibcError} `EAGAIN`, `ENOENT` and others.
+ */
+export function spawnInNewSession(
+  path: CString,
+  argv: readonly CString[],
+  pass: { readonly fd: number; readonly as: number },
+): number {
+  const args = new CStringArray(argv);
+  const script = new CallScript();
+  const leader = script.cell();
+  const pid = script.cell();
+  const failure = script.cell();
+  const none = script.bytes(sigset([]).subarray(0, WORD));
+  const all = script.bytes(new Uint8Array(WORD).fill(0xff));
+  const old = script.bytes(new Uint8Array(WORD));
+  const byDefault = script.bytes(new Uint8Array(SIGACTION_SIZE));
+  const file = script.bytes(cString(path));
+  const argvAt = Deno.UnsafePointer.value(
+    Deno.UnsafePointer.of(new Uint8Array(args.pointers.buffer)),
+  );
+  const flags = CLONE_VM | CLONE_VFORK | Signal.SIGCHLD;
+  const failed = { result: failure, failed: "give up" };
+
+  script.step("block", "rt_sigprocmask", [SIG_SETMASK, all, old, WORD]);
+  script.step("clone leader", "clone", [flags, 0], {
+    result: leader,
+    failed: "restore",
+    zero: "lead",
+    positive: "reap",
+  });
+  script.step("lead", "setsid");
+  script.step("clone program", "clone", [flags | CLONE_PARENT, 0], {
+    result: pid,
+    failed: "leave",
+    zero: "pass",
+    positive: "leave",
+  });
+  script.step("pass", "dup3", [pass.fd, pass.as, 0], failed);
+  for (let signal = 1; signal <= LAST_SIGNAL; signal++) {
+    // libc says nothing of its own two, which it may have handlers for.
+    if (!LIBC_SIGNALS.includes(signal) && !isCaught(signal)) continue;
+    const operands = [signal, byDefault, 0, WORD];
+    script.step(`default ${signal}`, "rt_sigaction", operands, failed);
+  }
+  script.step("unblock", "rt_sigprocmask", [SIG_SETMASK, none, 0, WORD]);
+  script.step("execute", "execve", [
+    file,
+    argvAt,
+    Deno.UnsafePointer.value(environ()),
+  ], failed);
+  script.step("give up", "exit_group", [127]);
+  script.step("leave", "exit_group", [0]);
+  script.step("reap", "wait4", [leader, 0, 0, 0]);
+  script.step("restore", "rt_sigprocmask", [SIG_SETMASK, old, 0, WORD]);
+  script.step("done", "return");
+
+  const word = runScript(script);
+  for (const cell of [leader, pid]) {
+    const result = Number(word(cell));
+    if (result < 0) throw new LibcError("clone", -result);
+  }
+  const child = Number(word(pid));
+  const why = Number(word(failure));
+  if (why < 0) {
+    waitpid(child);
+    throw new LibcError("exec", -why);
+  }
+  // The leader was killed before it came to that.
+  if (child === 0) throw new LibcError("clone", Errno.ESRCH);
+  return child;
+}
