@@ -10,6 +10,7 @@ import { findDenort } from "./denort.ts";
 import { replaceEntry } from "./entry.ts";
 import { Failure, runScript } from "./failure.ts";
 import { withLock } from "./lock.ts";
+import { replaceReadlink } from "./readlink.ts";
 import { removeIfThere } from "./remove_if_there.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
@@ -91,6 +92,7 @@ async function buildIn(work: string, inputs: string): Promise<void> {
   // Changes to the finished ELF file belong here, before anyone can see it.
   const elf = await Deno.readFile(program);
   replaceEntry(elf);
+  replaceReadlink(elf);
   await Deno.writeFile(program, elf);
 
   // The record goes first and comes last: it never speaks for another file.

@@ -8,21 +8,13 @@
  * `ffi/argv.ts` has from `/proc/self/cmdline`.
  */
 import { ENTRY_NOTE_MAGIC } from "../ffi/entry_note.ts";
-
-/**
- * An instruction as an assembler lists it: numbers in hexadecimal, each
- * little-endian in memory, and the source.
- */
-export type Line = readonly [code: string, assembly: string];
+import type { Instruction } from "../ffi/machine_code.ts";
+import type { Architecture } from "./elf_image.ts";
 
 /** What there is for one machine. */
-export interface Machine {
-  /** `e_machine`. */
-  readonly number: number;
-  /** The byte with which linkers pad its code. */
-  readonly padding: number;
+export interface EntryCode {
   /** What runs at the new entry point; it ends with a jump to the old one. */
-  readonly lines: readonly Line[];
+  readonly lines: readonly Instruction[];
   /** How far that jump reaches. */
   readonly reach: number;
   /** The last 4 bytes of that jump, for a distance from its end. */
@@ -30,7 +22,7 @@ export interface Machine {
 }
 
 /** What `ffi/entry_note.ts` looks for. The 0 depends on the executable. */
-const NOTE: readonly Line[] = [
+const NOTE: readonly Instruction[] = [
   [ENTRY_NOTE_MAGIC.toString(16), `.quad ${ENTRY_NOTE_MAGIC}`],
   ["0000000000000000", ".quad slot - entry"],
 ];
@@ -45,10 +37,8 @@ const NOTE: readonly Line[] = [
  * empty string. They cannot be made fewer: then the stack would have to begin
  * further up, and beyond what libc has told V8 to be its end.
  */
-export const MACHINES: Readonly<Record<"x86_64" | "aarch64", Machine>> = {
+export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
   x86_64: {
-    number: 62,
-    padding: 0xcc, // int3
     lines: [
       ["eb 16", "entry: jmp code"],
       ["cc cc", ".fill 2, 1, 0xcc"],
@@ -112,8 +102,6 @@ export const MACHINES: Readonly<Record<"x86_64" | "aarch64", Machine>> = {
     jump: (distance) => distance,
   },
   aarch64: {
-    number: 183,
-    padding: 0, // udf #0
     lines: [
       ["14000006", "entry: b code"],
       ["2f 00 00 00", 'root: .asciz "/"; .balign 4'],

@@ -10,7 +10,7 @@ import {
   lacks,
   link,
   withTempDir,
-} from "./binutils.ts";
+} from "../binutils.ts";
 
 const READER = import.meta.resolve("../../ffi/entry_note.ts");
 

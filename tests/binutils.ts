@@ -4,13 +4,12 @@
  * @module
  */
 import { assert } from "@std/assert/assert";
-import { run } from "../../scripts/command.ts";
-import type { MACHINES } from "../../scripts/entry_code.ts";
+import { run } from "../scripts/command.ts";
+import type { Architecture } from "../scripts/elf_image.ts";
 
-/** A machine, as the names of its tools have it. */
-export type Architecture = keyof typeof MACHINES;
+export type { Architecture };
 
-/** All of them. */
+/** All machines. */
 export const ARCHITECTURES: Architecture[] = ["x86_64", "aarch64"];
 
 /** Debian: binutils-x86-64-linux-gnu, binutils-aarch64-linux-gnu. */
