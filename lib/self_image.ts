@@ -21,14 +21,15 @@ const DELETED = " (deleted)";
 /**
  * Finds out how this program was started.
  *
- * @param known Its executable, where another image of this process has found
- * it: the name may lead to a newer one by now, or for a moment to none.
+ * @param path Its executable; where it is now by default.
  * @returns The program.
  * @throws {Error} When it cannot be started again: its script came by standard
  * input and is gone, or its executable was removed.
  */
-export function selfImage(known?: string): SelfImage {
-  if (/\/\$deno\$stdin|^file:\/\/\/(dev|proc)\//.test(Deno.mainModule)) {
+export function selfImage(path: string = findExecutable()): SelfImage {
+  const fromStdin = !Deno.build.standalone &&
+    /\/\$deno\$stdin|^file:\/\/\/(dev|proc)\//.test(Deno.mainModule);
+  if (fromStdin) {
     throw new Error(
       "a script from standard input cannot become a daemon: " +
         "put it into a file, or compile it",
@@ -43,14 +44,22 @@ export function selfImage(known?: string): SelfImage {
         "share its inspector: leave this out, or do not detach",
     );
   }
-  return { path: known ?? findExecutable(), argv };
+  return { path, argv };
+}
+
+/**
+ * The name of this program's executable. A package manager may have put a new
+ * file in its place: that is meant then.
+ *
+ * @returns Its path, where for a moment there may be nothing.
+ */
+export function executablePath(): string {
+  const link = readLink("/proc/self/exe");
+  return link.endsWith(DELETED) ? link.slice(0, -DELETED.length) : link;
 }
 
 function findExecutable(): string {
-  const link = readLink("/proc/self/exe");
-  // A package manager has put a new file in its place: that is started then. A
-  // compiled program could not even find its own code in the old one.
-  const path = link.endsWith(DELETED) ? link.slice(0, -DELETED.length) : link;
+  const path = executablePath();
   try {
     statFile(path);
   } catch (error) {

@@ -31,7 +31,7 @@ import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { getpid } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { type SelfImage, selfImage } from "./self_image.ts";
+import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
 import { encodeStage, STAGE_VARIABLE } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
@@ -55,8 +55,8 @@ export function fallAsleep(
     state.deadlineFd,
   ].filter((fd) => fd !== -1);
   try {
+    state.program ??= executablePath();
     const self = selfImage(state.program);
-    state.program = self.path;
     state.log = logState();
     const keptFd = open("/proc/self/exe", O_PATH);
     opened.push(keptFd);

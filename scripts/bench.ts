@@ -1,14 +1,20 @@
 /**
  * Measures tend beside other supervisors, all in one run and in turn: how long
- * they take to start and to restart, and what they cost while idle. Says of
- * each target whether tend has met it.
+ * they take to start and to restart, what they cost while idle, and what with
+ * hundreds of daemons. Says of each target whether tend has met it.
  *
- * `deno task bench [--rounds=N] [--quick]`
+ * `deno task bench [--rounds=N] [--quick] [--before=FILE]`
+ *
+ * `FILE` is an older tend, whose times are not to be exceeded. A run that is
+ * not quick draws `scripts/bench/memory.svg` anew.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
-import { measureLibrary } from "./bench/library.ts";
-import { type Peer, peers } from "./bench/peers.ts";
+import { makeLibraryPrograms, measureLibrary } from "./bench/library.ts";
+import { measureMany } from "./bench/many.ts";
+import { memoryChart } from "./bench/memory_chart.ts";
+import { peers } from "./bench/peers.ts";
+import { present, which } from "./bench/present.ts";
 import {
   adoptOrphans,
   endMarked,
@@ -16,35 +22,51 @@ import {
   reapOrphans,
 } from "./bench/processes.ts";
 import { dropFromCache } from "./bench/page_cache.ts";
-import { printTables, printVerdicts } from "./bench/report.ts";
-import { measureIdle, measureRounds, type Seen } from "./bench/rounds.ts";
+import { printTables } from "./bench/report.ts";
+import { measureIdle, measureRounds } from "./bench/rounds.ts";
+import type { Seen } from "./bench/seen.ts";
+import { judge } from "./bench/targets.ts";
+import { printVerdicts } from "./bench/verdict.ts";
 import { run } from "./command.ts";
 import { findDenort } from "./denort.ts";
 import { Failure, runScript } from "./failure.ts";
 
 const BUILT = `${import.meta.dirname}/../dist/tend`;
+const CHART = `${import.meta.dirname}/bench/memory.svg`;
 
 interface Options {
   rounds: number;
   settleMs: number;
   idleMs: number;
+  /** How many daemons there are when there are many. */
+  counts: number[];
+  /** An older tend. */
+  before: string | undefined;
+  isQuick: boolean;
 }
 
 function readOptions(): Options {
   const args = parseArgs(Deno.args, {
     boolean: ["quick"],
-    string: ["rounds"],
+    string: ["rounds", "before"],
     unknown: (arg) => {
-      throw new Failure(`${arg}: what it takes is --rounds=N and --quick.`);
+      throw new Failure(
+        `${arg}: what it takes is --rounds=N, --quick and --before=FILE.`,
+      );
     },
   });
   const rounds = Number(args.rounds ?? (args.quick ? 5 : 15));
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new Failure(`--rounds=${args.rounds}: not a number of rounds.`);
   }
+  const common = {
+    rounds,
+    before: args.before === undefined ? undefined : String(args.before),
+    isQuick: args.quick === true,
+  };
   return args.quick
-    ? { rounds, settleMs: 2000, idleMs: 5000 }
-    : { rounds, settleMs: 5000, idleMs: 60_000 };
+    ? { ...common, settleMs: 2000, idleMs: 5000, counts: [1, 10, 100] }
+    : { ...common, settleMs: 5000, idleMs: 60_000, counts: [1, 10, 100, 500] };
 }
 
 async function bench(directory: string, options: Options): Promise<void> {
@@ -58,9 +80,16 @@ async function bench(directory: string, options: Options): Promise<void> {
   setrlimit(RLIMIT_CORE, { ...getrlimit(RLIMIT_CORE), soft: 1n });
 
   printMachine();
-  const tend = await copyTend(directory);
-  const empty = await compileEmpty(directory);
-  const all = present(peers(tend, empty))
+  const tend = await copyTend(BUILT, `${directory}/tend`);
+  const programs = {
+    tend,
+    before: options.before === undefined
+      ? undefined
+      : await copyTend(options.before, `${directory}/before`),
+    empty: await compileEmpty(directory),
+    library: await makeLibraryPrograms(directory),
+  };
+  const all = present(peers(programs))
     .map((peer): Seen => ({ peer, startMs: [], pidfiles: [], gapMs: [] }));
   const place = {
     directory: `${directory}/round`,
@@ -75,9 +104,22 @@ async function bench(directory: string, options: Options): Promise<void> {
   await measureIdle(all, options.settleMs, options.idleMs, place);
 
   printTables(all, options.idleMs);
-  printVerdicts(all, options.idleMs);
-  await measureLibrary(directory, options.rounds);
+
+  const library = await measureLibrary(programs.library, options.rounds);
+  // Before hundreds of daemons crash: from here on there are no more ratios.
   const load = Deno.loadavg()[0] ?? 0;
+  console.log(`\nweighing many daemons, up to ${options.counts.at(-1)}`);
+  const many = await measureMany(
+    `${directory}/many`,
+    tend,
+    { ...options, sleep: place.sleep },
+  );
+  if (!options.isQuick) await draw(memoryChart(many.weighed));
+  printVerdicts([
+    ...judge(all, options.idleMs),
+    ...library,
+    ...many.verdicts,
+  ]);
   if (load > navigator.hardwareConcurrency / 2) {
     console.log(`The load is ${load.toFixed(1)}: other work spoils the times.`);
   }
@@ -97,11 +139,15 @@ function printMachine(): void {
  * A copy: nobody replaces it meanwhile, and no other tend on this machine
  * shares its pages, which would make this one look lighter.
  */
-async function copyTend(directory: string): Promise<string> {
-  const tend = `${directory}/tend`;
-  await Deno.copyFile(BUILT, tend);
-  dropFromCache(tend);
-  return tend;
+async function copyTend(from: string, to: string): Promise<string> {
+  try {
+    await Deno.copyFile(from, to);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Failure(`${from}: there is no such tend.`);
+  }
+  dropFromCache(to);
+  return to;
 }
 
 /** Compiles a program that does nothing, with the runtime that tend has. */
@@ -121,28 +167,12 @@ async function compileEmpty(directory: string): Promise<string> {
   return program;
 }
 
-/** Those peers whose programs are there; a line for each other. */
-function present(all: Peer[]): Peer[] {
-  return all.filter(({ name, needs, from }) => {
-    const missing = needs.find((program) => which(program) === undefined);
-    if (missing === undefined) return true;
-    console.log(`${name}: not measured, there is no ${missing} (${from})`);
-    return false;
-  });
-}
-
-function which(program: string): string | undefined {
-  if (program.startsWith("/")) return program;
-  return (Deno.env.get("PATH") ?? "").split(":")
-    .map((directory) => `${directory}/${program}`)
-    .find((path) => {
-      try {
-        return Deno.statSync(path).isFile;
-      } catch {
-        // Whatever it is, it is no program to be run.
-        return false;
-      }
-    });
+/** In the form that the check of all files wants. */
+async function draw(chart: string): Promise<void> {
+  await Deno.writeTextFile(CHART, chart);
+  const { success, output } = await run(Deno.execPath(), ["fmt", CHART]);
+  if (!success) throw new Failure(`deno fmt failed.\n${output}`);
+  console.log(`drawn: ${Deno.realPathSync(CHART)}`);
 }
 
 if (import.meta.main) {

@@ -1,12 +1,10 @@
 /** The supervisors, each as it is started for a directory of its own. */
 
+import type { LibraryProgram } from "./library.ts";
+import type { Wanted } from "./present.ts";
+
 /** How one of them is used. In its directory there is a program, `sleep`. */
-export interface Peer {
-  readonly name: string;
-  /** The programs that it needs, the one to be started first. */
-  readonly needs: readonly string[];
-  /** Where they come from. */
-  readonly from: string;
+export interface Peer extends Wanted {
   /**
    * What ends the start: the command returns, or it stays in the foreground
    * and executes what it looks after.
@@ -21,6 +19,8 @@ export interface Peer {
   readonly executes?: string;
   /** It has no payload but itself. */
   readonly isPayload?: true;
+  /** It falls asleep when it is left alone, and is measured asleep. */
+  readonly sleeps?: true;
   /** Puts into the directory what has to be there; may leave it to a command. */
   prepare?(directory: string): Deno.Command | void;
   args(directory: string): string[];
@@ -29,12 +29,25 @@ export interface Peer {
 }
 
 /** The names under which the targets look for them. */
-export const TEND = "tend --monitor";
+export const AWAKE = "tend --monitor, awake";
+export const ASLEEP = "tend --monitor, asleep";
+export const BEFORE = "tend --monitor, before";
 export const EMPTY = "an empty compiled program";
 export const RIVALS = ["runsv", "daemontools supervise"] as const;
 
-/** All of them; `tend` and `empty` are paths of programs. */
-export function peers(tend: string, empty: string): Peer[] {
+/** What is made by the benchmark, or given to it. */
+export interface Programs {
+  readonly tend: string;
+  /** An older tend, to be compared with. */
+  readonly before: string | undefined;
+  /** A program that does nothing. */
+  readonly empty: string;
+  /** Programs that become daemons themselves. */
+  readonly library: readonly LibraryProgram[];
+}
+
+/** All of them. */
+export function peers({ tend, before, empty, library }: Programs): Peer[] {
   return [
     {
       name: EMPTY,
@@ -43,17 +56,10 @@ export function peers(tend: string, empty: string): Peer[] {
       started: "return",
       args: () => [],
     },
-    {
-      name: TEND,
-      needs: [tend],
-      from: "deno task build",
-      started: "return",
-      pidfile: "pid",
-      executes: "sleep",
-      args: (dir) =>
-        ["--detach", "--monitor", `--pidfile=${dir}/pid`, "--"]
-          .concat(payload(dir)),
-    },
+    tendPeer(AWAKE, tend, "--sleep-after=never"),
+    { ...tendPeer(ASLEEP, tend), sleeps: true },
+    ...(before === undefined ? [] : [tendPeer(BEFORE, before)]),
+    ...library.map(libraryPeer),
     {
       name: "ovsdb-server --monitor",
       needs: ["ovsdb-server", "ovsdb-tool"],
@@ -145,6 +151,44 @@ command=${payload(dir).join(" ")}
   ];
 }
 
+function tendPeer(name: string, tend: string, ...options: string[]): Peer {
+  return {
+    name,
+    needs: [tend],
+    from: "deno task build",
+    started: "return",
+    pidfile: "pid",
+    executes: "sleep",
+    args: (dir) => [
+      "--detach",
+      "--monitor",
+      `--pidfile=${dir}/pid`,
+      ...options,
+      "--",
+      ...payload(dir),
+    ],
+  };
+}
+
+function libraryPeer(
+  { name, argv: [program = "", ...args] }: LibraryProgram,
+): Peer {
+  return {
+    name,
+    needs: [program],
+    from: "made by the benchmark",
+    started: "return",
+    pidfile: "pid",
+    isPayload: true,
+    sleeps: true,
+    // As ovsdb-server: it forks, or starts again, and makes its pidfile.
+    executes: "pid.tmp",
+    args: (
+      dir,
+    ) => [...args, "--stay", "--detach", "--monitor", `--pidfile=${dir}/pid`],
+  };
+}
+
 /** Those that look after a directory, and execute `run` there. */
 function serviceDirectory(name: string, program: string, from: string): Peer {
   return {
@@ -164,6 +208,7 @@ function serviceDirectory(name: string, program: string, from: string): Peer {
   };
 }
 
-function payload(directory: string): string[] {
+/** The program that is looked after in a directory, and its arguments. */
+export function payload(directory: string): string[] {
   return [`${directory}/sleep`, "600"];
 }

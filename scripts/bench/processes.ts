@@ -20,8 +20,8 @@ const libc = bind({
 const PR_SET_CHILD_SUBREAPER = 36;
 /** The variable that holds the mark. */
 const MARK = "TEND_BENCH";
-/** How long SIGKILL may take. */
-const PATIENCE_MS = 5000;
+/** How long SIGKILL may take, for a thousand processes too. */
+const PATIENCE_MS = 20_000;
 
 /** The environment with the mark of a directory. */
 export function marked(directory: string): Record<string, string> {
@@ -39,14 +39,22 @@ export function adoptOrphans(): void {
 /** The processes that carry the mark of a directory or of one within it. */
 export function pidsMarked(directory: string): number[] {
   const mark = `${MARK}=${directory}/`;
+  // A zombie has no environment left: it counts as ended.
+  return otherPids().filter((pid) =>
+    (proc(pid, "environ") ?? "").split("\0").some((variable) =>
+      variable.startsWith(mark)
+    )
+  );
+}
+
+/** The processes that run a program. */
+export function pidsRunning(program: string): number[] {
+  return otherPids().filter((pid) => exeOf(pid) === program);
+}
+
+function otherPids(): number[] {
   return Array.from(Deno.readDirSync("/proc"), ({ name }) => Number(name))
-    .filter((pid) => pid > 0 && pid !== Deno.pid)
-    // A zombie has no environment left: it counts as ended.
-    .filter((pid) =>
-      (proc(pid, "environ") ?? "").split("\0").some((variable) =>
-        variable.startsWith(mark)
-      )
-    );
+    .filter((pid) => pid > 0 && pid !== Deno.pid);
 }
 
 /** A file of a process; `undefined` if it is gone, or not ours to read. */
@@ -65,6 +73,11 @@ export function exeOf(pid: number): string | undefined {
   }
 }
 
+/** Whether a process is a monitor that sleeps: then no file is its program. */
+export function isAsleep(pid: number): boolean {
+  return exeOf(pid)?.startsWith("/memfd:") ?? false;
+}
+
 /** PSS, in KiB. */
 export function pssOf(pid: number): number {
   const text = proc(pid, "smaps_rollup") ?? "";
@@ -78,7 +91,7 @@ export function switchesOf(pid: number): Map<string, number> {
     const text = proc(pid, `task/${tid}/status`) ?? "";
     const counts = text.matchAll(/^(?:non)?voluntary_ctxt_switches:\s+(\d+)/gm);
     return [
-      name,
+      tid,
       [...counts].reduce((sum, match) => sum + Number(match[1]), 0),
     ];
   }));

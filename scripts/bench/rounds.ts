@@ -1,36 +1,16 @@
 import { Failure } from "../failure.ts";
 import { removeIfThere } from "../remove_if_there.ts";
-import { type Peer, TEND } from "./peers.ts";
+import { ASLEEP, AWAKE } from "./peers.ts";
 import { pssOf, reapOrphans, switchesOf } from "./processes.ts";
 import { Running } from "./running.ts";
+import type { Seen } from "./seen.ts";
+import { sleep } from "./wait.ts";
 
 /**
  * How long a payload has run before it crashes. Several supervisors hold
  * back, as they should, if it was less than a second.
  */
 const UPTIME_MS = 1500;
-
-/** What was seen of one supervisor. */
-export interface Seen {
-  readonly peer: Peer;
-  /** For each round. */
-  readonly startMs: number[];
-  /** For each round, of those with a pidfile. */
-  readonly pidfiles: { right: boolean; locked: boolean }[];
-  /** For each round, of those that restart; `undefined` if it did not. */
-  readonly gapMs: (number | undefined)[];
-  /** Of those that stay. */
-  idle?: Idle;
-  /** It could not be started once, and is left alone since. */
-  failed?: true;
-}
-
-/** What a supervisor with nothing to do costs. */
-export interface Idle {
-  readonly processes: number;
-  readonly pssKib: number;
-  readonly switches: number;
-}
 
 /** The places and the program that the rounds use. */
 export interface Place {
@@ -64,7 +44,7 @@ export async function measureRounds(
       }
       const restarting = started.filter(([{ peer }]) => peer.executes);
       await sleep(UPTIME_MS);
-      for (const [seen, running] of restarting) {
+      for (const [seen, running] of await resting(restarting)) {
         seen.gapMs.push(await running.crash());
       }
     });
@@ -85,9 +65,10 @@ export async function measureIdle(
   const staying = all.filter(({ peer }) => peer.executes);
   await withStarted(staying, place, async (started) => {
     await sleep(settleMs);
-    const before = started.map(([, running]) => switches(running));
+    const rested = await resting(started);
+    const before = rested.map(([, running]) => switches(running));
     await sleep(idleMs);
-    started.forEach(([seen, running], i) => {
+    rested.forEach(([seen, running], i) => {
       // A thread that was not there before counts from its beginning.
       const counts = [...switches(running)]
         .map(([thread, count]) => count - (before[i]?.get(thread) ?? 0));
@@ -99,6 +80,26 @@ export async function measureIdle(
       };
     });
   });
+}
+
+/** Without those that should sleep and do not. */
+async function resting(
+  started: [Seen, Running][],
+): Promise<[Seen, Running][]> {
+  const rested: [Seen, Running][] = [];
+  for (const [seen, running] of started) {
+    if (!seen.peer.sleeps || await running.fallsAsleep()) {
+      rested.push([seen, running]);
+    } else {
+      leaveOut(seen, "it stays awake");
+    }
+  }
+  return rested;
+}
+
+function leaveOut(seen: Seen, why: string): void {
+  seen.failed = true;
+  console.log(`${seen.peer.name}: left out, ${why}`);
 }
 
 function switches(running: Running): Map<string, number> {
@@ -124,9 +125,9 @@ async function withStarted(
       try {
         started.push([seen, await Running.start(seen.peer, name, payload)]);
       } catch (error) {
-        if (!(error instanceof Failure) || seen.peer.name === TEND) throw error;
-        seen.failed = true;
-        console.log(`${seen.peer.name}: left out, ${error.message}`);
+        const isTend = [AWAKE, ASLEEP].includes(seen.peer.name);
+        if (isTend || !(error instanceof Failure)) throw error;
+        leaveOut(seen, error.message);
       }
     }
     await work(started);
@@ -135,8 +136,4 @@ async function withStarted(
     reapOrphans();
     for (const name of names) await removeIfThere(name);
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,10 +1,17 @@
-import { close } from "../../ffi/descriptor.ts";
-import { O_RDONLY, open } from "../../ffi/file.ts";
-import { fcntlGetlk } from "../../ffi/lock.ts";
+import { basename } from "@std/path/basename";
 import { Failure } from "../failure.ts";
 import { OpenWatch } from "./open_watch.ts";
 import type { Peer } from "./peers.ts";
-import { endMarked, exeOf, marked, pidsMarked, proc } from "./processes.ts";
+import { lockHolder, pidIn } from "./pidfile.ts";
+import {
+  endMarked,
+  exeOf,
+  isAsleep,
+  marked,
+  pidsMarked,
+  proc,
+} from "./processes.ts";
+import { until } from "./wait.ts";
 
 /** How long a supervisor may take for what it does at once or in a second. */
 const PATIENCE_MS = 10_000;
@@ -97,6 +104,18 @@ export class Running {
     return pidsMarked(this.#directory).filter((pid) => pid !== payload);
   }
 
+  /** Waits until all its processes sleep; says whether they do. */
+  async fallsAsleep(): Promise<boolean> {
+    return await until(
+      () => {
+        const pids = this.processes();
+        return pids.length > 0 && pids.every(isAsleep);
+      },
+      PATIENCE_MS,
+      50,
+    );
+  }
+
   /**
    * Makes the payload crash.
    *
@@ -129,27 +148,9 @@ export class Running {
 function checkPidfile(peer: Peer, path: string): PidfileCheck {
   const pid = pidIn(path);
   if (pid === undefined) return { right: false, locked: false };
-  const program = peer.isPayload ? peer.needs[0] : "sleep";
+  const program = basename(peer.isPayload ? peer.needs[0] ?? "" : "sleep");
   // A zombie has its name still, but no command line.
-  const right = proc(pid, "comm") === `${program}\n` &&
+  const right = proc(pid, "comm") === `${program.slice(0, 15)}\n` &&
     proc(pid, "cmdline") !== "";
   return { right, locked: right && lockHolder(path) === pid };
-}
-
-function pidIn(path: string): number | undefined {
-  try {
-    return Number(Deno.readTextFileSync(path)) || undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function lockHolder(path: string): number | undefined {
-  const fd = open(path, O_RDONLY);
-  try {
-    return fcntlGetlk(fd);
-  } finally {
-    close(fd);
-  }
 }
