@@ -1,6 +1,7 @@
 /**
  * Has a finished executable call another `readlink` than libc's: that of
- * `scripts/readlink_code.ts`, with which a program can start whose file is gone.
+ * `scripts/readlink_code.ts`, with which a program starts from its own file,
+ * whatever has become of that one's name.
  *
  * What the dynamic loader would fill in is called through pointers, and which
  * of them get the address of `readlink` stands in tables. There they become

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertExists } from "@std/assert/exists";
-import { parentOf } from "../proc.ts";
+import { lacks } from "../binutils.ts";
+import { childrenOf, parentOf } from "../proc.ts";
 import { type Finished, Sandbox, TEND } from "../sandbox.ts";
 
 /** What may have become of a program since somebody has opened it. */
@@ -50,3 +51,29 @@ for (const [what, fate] of Object.entries(FATES)) {
     assertEquals(parentOf(second), monitor);
   });
 }
+
+Deno.test({
+  name: "tend --version answers when its program is replaced while it starts",
+  ignore: await lacks(["strace"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const { stdout } = await box.tend("--version");
+    const [program, trace] = [box.path("program"), box.path("trace")];
+    Deno.copyFileSync(TEND, program);
+    Deno.writeTextFileSync(box.path("new"), "exit 9\n", { mode: 0o755 });
+    // Stopped where it has asked for its name, or opened its file without one.
+    const running = box.start([
+      ...["strace", "-qq", "-o", trace, "-P", "/proc/self/exe"],
+      ...["-e", "inject=?readlink,readlinkat,openat:signal=SIGSTOP:when=1"],
+      ...[program, "--version"],
+    ]);
+    await box.until(
+      "it has stopped",
+      () => box.read(trace)?.includes("--- stopped by SIGSTOP ---"),
+    );
+    Deno.renameSync(box.path("new"), program);
+    Deno.kill(childrenOf(running.pid)[0]!, "SIGCONT");
+    const finished = await running.finished();
+    assertEquals([finished.code, finished.stdout], [0, stdout]);
+  },
+});

@@ -231,7 +231,7 @@ const REFUSED: Record<string, (view: DataView<ArrayBuffer>) => void> = {
   "it imports readlink in a way of its own": (view) =>
     view.setUint32(AT.relocations + 4 * 24 + 8, 5, true), // R_X86_64_COPY
   "there is not enough padding in its code": ({ buffer }) =>
-    new Uint8Array(buffer).fill(0x90, IMAGE.padding, IMAGE.paddingEnd - 200),
+    new Uint8Array(buffer).fill(0x90, IMAGE.padding, IMAGE.paddingEnd - 160),
 };
 
 for (const [reason, spoil] of Object.entries(REFUSED)) {
