@@ -66,15 +66,17 @@ export class CallScript {
   #length = 0;
   readonly #labels = new Map<string, number>();
   readonly #steps: Step[] = [];
-  readonly #constants = new Map<bigint, Cell>();
+  readonly #constants = new Map<number | bigint, Cell>();
   /** The words that hold addresses: the script's own is to be added. */
   readonly #addresses = new Map<number, number>();
   readonly #nowhere: Cell;
+  readonly #zero: Cell;
 
   /** @param machine The machine that it is for. */
   constructor(machine: typeof Deno.build.arch = Deno.build.arch) {
     this.#machine = machine;
     this.#nowhere = this.cell();
+    this.#zero = this.cell();
   }
 
   /**
@@ -137,10 +139,12 @@ export class CallScript {
     operands: readonly Operand[] = [],
     successors: Successors = {},
   ): void {
-    const cells = Array.from(
-      { length: OPERANDS },
-      (_, i) => this.#operand(operands[i] ?? 0),
-    );
+    if (operands.length > OPERANDS) {
+      throw new Error(`${label}: too many operands`);
+    }
+    if (this.#labels.has(label)) throw new Error(`two steps ${label}`);
+    const cells = operands.map((operand) => this.#operand(operand));
+    while (cells.length < OPERANDS) cells.push(this.#zero);
     const at = this.#take(STEP_SIZE);
     const number = call in OWN
       ? OWN[call as keyof typeof OWN]
@@ -200,11 +204,10 @@ export class CallScript {
       this.point(cell, operand);
       return cell;
     }
-    const value = BigInt.asIntN(64, BigInt(operand));
-    const known = this.#constants.get(value);
+    const known = this.#constants.get(operand);
     if (known !== undefined) return known;
-    const cell = this.cell(value);
-    this.#constants.set(value, cell);
+    const cell = this.cell(operand);
+    this.#constants.set(operand, cell);
     return cell;
   }
 

@@ -4,9 +4,16 @@
  * @module
  */
 import { type CString, cString, CStringArray } from "./c_string.ts";
-import { close, writeFully } from "./descriptor.ts";
+import { close, ftruncate } from "./descriptor.ts";
 import { environ } from "./environment.ts";
-import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
 
 const libc = bind({
   memfd_create: {
@@ -21,7 +28,19 @@ const libc = bind({
     ],
     result: "i32",
   },
+  pwrite: {
+    parameters: [
+      "i32", // int fd
+      "buffer", // const void *
+      "usize",
+      "i64", // off_t offset
+    ],
+    result: "i64", // ssize_t
+  },
 });
+
+/** What is left out of a file when it is all zeros. */
+const PAGE = 4096;
 
 const MFD_CLOEXEC = 1;
 /** Says that it is to be executed; Linux before 6.3 does not know it. */
@@ -43,11 +62,23 @@ export function memfdProgram(name: string, image: Uint8Array): number {
   if (fd === -1 && errno() === Errno.EINVAL) fd = create(MFD_CLOEXEC);
   checked("memfd_create", fd);
   try {
-    writeFully(fd, image);
+    writeSparsely(fd, image);
     return fd;
   } catch (error) {
     close(fd);
     throw error;
+  }
+}
+
+/** Pages of zeros take memory only when they are written. */
+function writeSparsely(fd: number, image: Uint8Array): void {
+  ftruncate(fd, image.length);
+  for (let at = 0; at < image.length;) {
+    const page = new Uint8Array(image.subarray(at, at + PAGE));
+    at += page.every((byte) => byte === 0) ? page.length : uninterrupted(
+      "pwrite",
+      () => libc.pwrite(fd, page, BigInt(page.length), BigInt(at)),
+    );
   }
 }
 

@@ -101,18 +101,17 @@ export function waitpid(pid: number): WaitStatus {
  * Asks whether a child has ended, without waiting.
  *
  * @param pid The child; -1 means any.
- * @returns The child and how it ended, or `undefined` when none has.
- * @throws {LibcError} `ECHILD` when there is no such child.
+ * @returns The child and how it ended; `running` when none has, `none` when
+ * there is no such child.
  */
 export function waitpidNoHang(
   pid: number,
-): { pid: number; status: WaitStatus } | undefined {
+): { pid: number; status: WaitStatus } | "running" | "none" {
   const status = new Int32Array(1);
-  const ended = uninterrupted(
-    "waitpid",
-    () => libc.waitpid(pid, new Uint8Array(status.buffer), WNOHANG),
-  );
-  if (ended === 0) return undefined;
+  const ended = libc.waitpid(pid, new Uint8Array(status.buffer), WNOHANG);
+  if (ended === 0) return "running";
+  // It does not wait, and so is not interrupted: there is no child.
+  if (ended === -1) return "none";
   return { pid: ended, status: decodeWaitStatus(status[0]!) };
 }
 

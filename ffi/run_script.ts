@@ -20,6 +20,7 @@ const libc = bind({
     ],
     result: "u64", // void *
   },
+  munmap: { parameters: ["u64", /* void *addr */ "usize"], result: "i32" },
   mprotect: {
     parameters: ["u64", /* void *addr */ "usize", "i32" /* int prot */],
     result: "i32",
@@ -102,7 +103,9 @@ function mapInterpreter(): Interpreter {
   const memory = Deno.UnsafePointerView.getArrayBuffer(pointer, code.length);
   new Uint8Array(memory).set(code);
   if (libc.mprotect(address, PAGE, PROT_READ | PROT_EXEC) === -1) {
-    throw new LibcError("mprotect", errno());
+    const error = new LibcError("mprotect", errno());
+    libc.munmap(address, PAGE);
+    throw error;
   }
   const entry = Deno.UnsafePointer.create(
     address + BigInt(offsetOf(instructions, "call")),

@@ -45,11 +45,10 @@ const PT_GNU_STACK = 0x6474e551;
 const PF_X = 1;
 const PF_W = 2;
 const PF_R = 4;
-/** The largest page of both machines: so far apart are the two segments. */
-const PAGE = 0x10000;
-/** Where the instructions and the script are in memory. */
+/** The largest page of each machine: so far apart are the two segments. */
+const PAGE = { x86_64: 0x1000, aarch64: 0x10000 } as const;
+/** Where the instructions are in memory; the script is in the next page. */
 const CODE = 0x400000;
-const SCRIPT = CODE + PAGE;
 
 /**
  * Makes the program, an ELF file. Its instructions are never writable, and its
@@ -67,21 +66,22 @@ export function sleeperImage(
   sleep: Sleep,
   machine: typeof Deno.build.arch = Deno.build.arch,
 ): Uint8Array<ArrayBuffer> {
+  const page = PAGE[machine];
   const { script, stack } = writeScript(sleep, machine);
-  const { bytes, first } = script.link(BigInt(SCRIPT));
+  const { bytes, first } = script.link(BigInt(CODE + page));
   const instructions = INTERPRETER[machine];
   const code = machineCode(instructions);
   const codeAt = EHDR_SIZE + 3 * PHDR_SIZE;
   const entry = CODE + codeAt + offsetOf(instructions, "image");
 
-  const image = new Uint8Array(PAGE + bytes.length);
+  const image = new Uint8Array(page + bytes.length);
   image.set(code, codeAt);
-  image.set(bytes, PAGE);
+  image.set(bytes, page);
   const view = new DataView(image.buffer);
   const literal = (name: string, value: bigint) =>
     view.setBigUint64(codeAt + offsetOf(instructions, name), value, true);
   literal("script", first);
-  literal("stack", BigInt(SCRIPT + stack));
+  literal("stack", BigInt(CODE + page + stack));
 
   // e_ident: ELF, 64 bits, little-endian, version 1.
   image.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
@@ -109,10 +109,10 @@ export function sleeperImage(
     view.setBigUint64(at + 24, BigInt(CODE + offset), true); // p_paddr
     view.setBigUint64(at + 32, BigInt(size), true); // p_filesz
     view.setBigUint64(at + 40, BigInt(size), true); // p_memsz
-    view.setBigUint64(at + 48, BigInt(PAGE), true); // p_align
+    view.setBigUint64(at + 48, BigInt(page), true); // p_align
   };
   segment(0, PT_LOAD, PF_R | PF_X, 0, codeAt + code.length);
-  segment(1, PT_LOAD, PF_R | PF_W, PAGE, bytes.length);
+  segment(1, PT_LOAD, PF_R | PF_W, page, bytes.length);
   segment(2, PT_GNU_STACK, PF_R | PF_W, 0, 0);
   return image;
 }

@@ -52,6 +52,7 @@ const CLOCK_BOOTTIME = 7;
 const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
 const TFD_TIMER_ABSTIME = 1;
 const IN_CLOEXEC = 0o2000000;
+const IN_MODIFY = 0x2;
 const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
 const IN_DELETE = 0x200;
@@ -159,16 +160,16 @@ export function setTimerfd(fd: number, deadline: number): void {
 
 /**
  * Makes a descriptor that can be read once a name in a directory has come or
- * gone.
+ * gone, or one of its files was written.
  *
  * @param directory The directory.
  * @returns The descriptor; it is closed on exec.
  * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
  */
-export function inotifyNames(directory: CString): number {
+export function inotifyChanges(directory: CString): number {
   const path = cString(directory);
   const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
-  const mask = IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+  const mask = IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
   try {
     checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
   } catch (error) {

@@ -7,7 +7,7 @@
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import { close } from "../ffi/descriptor.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { waitpidNoHang } from "../ffi/process.ts";
 import { readSignalfd, type ReceivedSignal, Signal } from "../ffi/signal.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
@@ -21,13 +21,8 @@ import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep } from "./sleep.ts";
-import {
-  forkForStartup,
-  forkNotifyStartup,
-  readStartup,
-  startupFailed,
-  type StartupFork,
-} from "./startup.ts";
+import { type Start, Starter } from "./starter.ts";
+import { forkNotifyStartup, readStartup, startupFailed } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
@@ -35,6 +30,9 @@ const vlog: Vlog = vlogModule("daemon_unix");
 
 /** Restarts are at least so far apart. */
 const RESTART_INTERVAL_MS = 10_000;
+
+/** A monitor that stays awake so long gets ready for a crash. */
+const PREPARE_AFTER_MS = 1_000;
 
 /** What a daemon is to know of its monitor. */
 export interface MonitoredDaemon {
@@ -122,15 +120,16 @@ export function monitorDaemon(
   image: SelfImage | undefined,
 ): MonitoredDaemon {
   if (state.policy !== "no") setSubprogramName("monitor");
+  const starter = new Starter(state, image);
   for (;;) {
     if (isDaemonDue(state)) {
-      const daemon = startDaemon(state, image);
+      const daemon = startDaemon(state, starter);
       if (daemon !== undefined) return daemon;
     }
     if (state.policy !== "no") {
       proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
     }
-    waitForEvents(state);
+    waitForEvents(state, starter);
   }
 }
 
@@ -150,18 +149,26 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  *    sends it anew: none is overlooked.
  * 4. The deadline.
  */
-function waitForEvents(state: MonitorState): void {
+function waitForEvents(state: MonitorState, starter: Starter): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
   const watched = [signalFd, startupFd, deadlineFd, state.notifyFd]
     .filter((fd) => fd !== -1);
   // A caller that waits for us is not to wait for us to wake up.
-  const ready = waitReadable(
-    watched,
-    state.notifyFd === -1 ? sleepAfter ?? -1 : -1,
+  const isAlone = state.notifyFd === -1;
+  const mayPrepare = isAlone && state.phase === "running" &&
+    !starter.isPrepared;
+  const patience = Math.min(
+    isAlone ? sleepAfter ?? Infinity : Infinity,
+    mayPrepare ? PREPARE_AFTER_MS : Infinity,
   );
-  if (ready === undefined) return fallAsleep(state, watched);
+  const ready = waitReadable(watched, patience === Infinity ? -1 : patience);
+  if (ready === undefined) {
+    return patience === sleepAfter
+      ? fallAsleep(state, watched)
+      : prepareForCrash(state, starter);
+  }
   handleSignals(state);
   if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
     close(state.notifyFd);
@@ -174,21 +181,34 @@ function waitForEvents(state: MonitorState): void {
       startupFd,
       state.daemonIsFork,
     );
-    if (startup.kind === "ready") dispatch(state, "ready", startup);
-    else dispatch(state, "ended", { kind: "ended", status: startup.status });
+    dispatch(state, startup);
   }
   reapChildren(state);
   if (ready.includes(deadlineFd)) {
-    dispatch(state, "deadline", { kind: "deadline" });
+    dispatch(state, { kind: "deadline" });
+  }
+}
+
+/**
+ * Does ahead what a crash would take its time for, now that there is time.
+ * JavaScript is compiled, and libc looked up, when it is first used: so the
+ * crash is rehearsed, by a monitor that is a copy.
+ */
+function prepareForCrash(state: MonitorState, starter: Starter): void {
+  starter.prepare();
+  const status = { kind: "signaled", signal: Signal.SIGSEGV } as const;
+  const copy: MonitorState = { ...state, lastRestart: undefined };
+  if (isCrash(copy.policy, { ...status, coreDumped: true })) {
+    crashed(copy, { ...status, coreDumped: true });
+    isDaemonDue(copy);
   }
 }
 
 function dispatch<K extends MonitorEvent["kind"]>(
   state: MonitorState,
-  kind: K,
   event: Extract<MonitorEvent, { kind: K }>,
 ): void {
-  const handler: Handler<K> = TABLE[state.phase][kind];
+  const handler = TABLE[state.phase][event.kind] as Handler<K>;
   handler(state, event);
 }
 
@@ -200,7 +220,7 @@ function abandonStart(state: MonitorState): void {
   state.notifyFd = -1;
   vlog.warn("the process that waited for the start-up is gone");
   const received = { signal: Signal.SIGTERM, fromKernel: false };
-  dispatch(state, "signal", { kind: "signal", received });
+  dispatch(state, { kind: "signal", received });
 }
 
 function handleSignals(state: MonitorState): void {
@@ -208,23 +228,17 @@ function handleSignals(state: MonitorState): void {
     const received = readSignalfd(state.signalFd);
     if (received === undefined) return;
     if (received.signal === Signal.SIGCHLD) continue;
-    dispatch(state, "signal", { kind: "signal", received });
+    dispatch(state, { kind: "signal", received });
   }
 }
 
 /** Waits for every child that has ended: a monitor may inherit some. */
 function reapChildren(state: MonitorState): void {
   for (;;) {
-    let child: ReturnType<typeof waitpidNoHang>;
-    try {
-      child = waitpidNoHang(-1);
-    } catch (error) {
-      if (error instanceof LibcError && error.errno === Errno.ECHILD) return;
-      throw error;
-    }
-    if (child === undefined) return;
+    const child = waitpidNoHang(-1);
+    if (child === "running" || child === "none") return;
     if (child.pid !== state.daemonPid || state.phase === "backingOff") continue;
-    dispatch(state, "ended", { kind: "ended", status: child.status });
+    dispatch(state, { kind: "ended", status: child.status });
   }
 }
 
@@ -244,7 +258,7 @@ function passOnAndNote(
  */
 function startDaemon(
   state: MonitorState,
-  image: SelfImage | undefined,
+  starter: Starter,
 ): MonitoredDaemon | undefined {
   const isRestart = state.phase === "backingOff";
   if (isRestart) {
@@ -253,13 +267,9 @@ function startDaemon(
     handleSignals(state);
     state.lastRestart = bootTime();
   }
-  let forked: StartupFork;
+  let start: Start;
   try {
-    forked = forkForStartup({
-      role: "daemon",
-      coreDumped: state.coreDumped,
-      image,
-    });
+    start = starter.start(state);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     if (!state.everReady) vlog.fatal(`could not start: ${error.message}`);
@@ -267,20 +277,24 @@ function startDaemon(
     backOffUntil(state, bootTime() + RESTART_INTERVAL_MS);
     return undefined;
   }
-  if (forked.role === "child") {
+  if (start.kind === "child") {
     if (state.notifyFd !== -1) close(state.notifyFd);
     close(state.deadlineFd);
     if (state.policy !== "no") proctitleRestore();
     setSubprogramName("");
     if (state.coreDumped) disableCoreDumps();
-    return { notifyFd: forked.notifyFd, isRestart };
+    return { notifyFd: start.notifyFd, isRestart };
   }
   // After the fork: the daemon's users wait for it, and not for our log.
   if (isRestart) vlog.err(`${state.statusMsg}, restarting`);
   state.phase = "starting";
-  state.daemonPid = forked.pid;
-  state.daemonIsFork = image === undefined;
-  state.startupFd = forked.startupFd;
+  state.daemonPid = start.pid;
+  state.daemonIsFork = starter.forks;
+  if (start.kind !== "started") {
+    dispatch(state, start);
+    return undefined;
+  }
+  state.startupFd = start.startupFd;
   // Meanwhile the daemon starts, and the caller waits for both.
   if (state.notifyFd !== -1) {
     state.detachError = daemonizePostDetach(state)?.message;

@@ -127,9 +127,13 @@ export function makePidfile(pidfile: string, overwrite: boolean): number {
  */
 export function checkAlreadyRunning(pidfile: string): void {
   const deadline = bootTime() + REMOVAL_MS;
+  // A daemon that is restarted locks the old file before it writes its number.
+  const isSettled = () => pidfileState(pidfile, false).kind !== "busy";
   for (;;) {
     const state = pidfileState(pidfile, true);
-    if (state.kind === "busy" && awaitOther(pidfile, deadline)) continue;
+    if (state.kind === "busy" && awaitOther(pidfile, deadline, isSettled)) {
+      continue;
+    }
     const obstacle = startObstacle(pidfile, state);
     if (obstacle === undefined) return;
     vlog.fatal(obstacle);
@@ -167,7 +171,7 @@ function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
       error.errno === Errno.EACCES;
     const obstacle = isLocked ? obstacleOf(pidfile) : undefined;
     if (obstacle !== undefined) vlog.fatal(obstacle);
-    if (isLocked && awaitOther(tmpfile, deadline)) continue;
+    if (isLocked && awaitOther(tmpfile, deadline, () => false)) continue;
     vlog.fatal(`${tmpfile}: fcntl(F_SETLK) failed (${error.reason})`);
   }
 }
@@ -266,8 +270,14 @@ export function removeLeftovers(pidfile: string): boolean {
   return removed;
 }
 
-/** A file that a start refuses to write is not ours to remove. */
-function isOurs(path: string): boolean {
+/**
+ * Whether a start would take a file over. One that it refuses is not ours to
+ * remove either.
+ *
+ * @param path The file.
+ * @returns Whether it is a regular file of this user's, with one name.
+ */
+export function isOurs(path: string): boolean {
   try {
     const file = statFile(path);
     return isRegularFile(file) && file.nlink === 1 && file.uid === geteuid();

@@ -11,7 +11,7 @@ import { fcntlGetlk } from "../ffi/lock.ts";
 import { signalfd } from "../ffi/signal.ts";
 import {
   bootTime,
-  inotifyNames,
+  inotifyChanges,
   pidfdOpen,
   setTimerfd,
   timerfd,
@@ -23,24 +23,29 @@ import { FATAL_SIGNALS, fatalSignalRun } from "./fatal_signal.ts";
 const LOOK_AGAIN_MS = 20;
 
 /**
- * Waits until a file may have been let go of by the process that has it
- * locked: until a name in its directory changes or that process ends. Where the
- * kernel cannot tell us of both, we look again from time to time.
+ * Waits until a file may be another's, or let go of by the process that has it
+ * locked: until something changes in its directory or that process ends. Where
+ * the kernel cannot tell us of both, we look again from time to time.
  *
  * @param path The file.
  * @param deadline Until when, in milliseconds since boot.
+ * @param isOver Whether there is nothing to wait for any more.
  * @returns Whether to look again; not when the time is over.
  */
-export function awaitOther(path: string, deadline: number): boolean {
+export function awaitOther(
+  path: string,
+  deadline: number,
+  isOver: () => boolean,
+): boolean {
   const fds: number[] = [];
   try {
     const timer = timerfd();
     fds.push(timer);
     // The watch first: what happens after our look must wake us.
-    const watch = ifToBeHad(() => inotifyNames(dirname(path)));
+    const watch = ifToBeHad(() => inotifyChanges(dirname(path)));
     if (watch !== undefined) fds.push(watch);
     const holder = holderOf(path);
-    if (holder === undefined) return true;
+    if (holder === undefined || isOver()) return true;
     const end = holder > 0 ? ifToBeHad(() => pidfdOpen(holder)) : undefined;
     if (end !== undefined) fds.push(end);
     fds.push(signalfd(FATAL_SIGNALS));

@@ -8,7 +8,7 @@
 import { fromBytes } from "../../ffi/c_string.ts";
 import { readDirectory } from "../../ffi/directory.ts";
 import { readFile } from "../../ffi/file.ts";
-import { bind, checked, Errno, LibcError } from "../../ffi/libc.ts";
+import { bind, checked, LibcError } from "../../ffi/libc.ts";
 import { kill, waitpidNoHang } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Failure } from "../failure.ts";
@@ -125,14 +125,11 @@ export function endMarked(directory: string): void {
  */
 export function reapOrphans(): void {
   const deadline = performance.now() + PATIENCE_MS;
-  try {
-    while (performance.now() < deadline) {
-      // What has been killed may be on its way out still.
-      if (waitpidNoHang(-1) === undefined) pause();
-    }
-  } catch (error) {
-    if (error instanceof LibcError && error.errno === Errno.ECHILD) return;
-    throw error;
+  while (performance.now() < deadline) {
+    const child = waitpidNoHang(-1);
+    if (child === "none") return;
+    // What has been killed may be on its way out still.
+    if (child === "running") pause();
   }
 }
 

@@ -122,6 +122,7 @@ for (const option of ["--help", "-h"]) {
       [undefined, "--pidfile[=FILE]"],
       [undefined, "--overwrite-pidfile"],
       [undefined, "--monitor"],
+      [undefined, "--sleep-after=DURATION"],
       [undefined, "--exec"],
       [undefined, "--name=NAME"],
       ["-v", "--verbose[=SPEC]"],

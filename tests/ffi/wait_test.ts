@@ -11,7 +11,7 @@ import { assertThrows } from "@std/assert/throws";
 import { LibcError } from "../../ffi/libc.ts";
 import {
   bootTime,
-  inotifyNames,
+  inotifyChanges,
   pidfdOpen,
   setTimerfd,
   timerfd,
@@ -103,37 +103,37 @@ Deno.test("setTimerfd() at a whole second is not one that never ends", () => {
   assertEquals(waitReadable([timer.number]), [timer.number]);
 });
 
-Deno.test("inotifyNames() can be read when a name has gone", async () => {
+Deno.test("inotifyChanges() can be read when a name has gone", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("file"), "");
-  using watch = disposable(inotifyNames(box.dir));
+  using watch = disposable(inotifyChanges(box.dir));
   Deno.removeSync(box.path("file"));
   assertEquals(waitReadable([watch.number]), [watch.number]);
 });
 
-Deno.test("inotifyNames() can be read when a file is renamed", async () => {
+Deno.test("inotifyChanges() can be read when a file is renamed", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("file"), "");
-  using watch = disposable(inotifyNames(box.dir));
+  using watch = disposable(inotifyChanges(box.dir));
   Deno.renameSync(box.path("file"), box.path("other"));
   assertEquals(waitReadable([watch.number]), [watch.number]);
 });
 
-Deno.test("inotifyNames() cannot be read before anything changes", async () => {
+Deno.test("inotifyChanges() cannot be read before anything changes", async () => {
   await using box = await Sandbox.create();
-  using watch = disposable(inotifyNames(box.dir));
+  using watch = disposable(inotifyChanges(box.dir));
   using timer = disposable(timerAt(1));
   assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
 });
 
-Deno.test("inotifyNames() leaves no descriptor when the directory is not there", () => {
+Deno.test("inotifyChanges() leaves no descriptor when the directory is not there", () => {
   const before = openFdCount();
-  const error = assertThrows(() => inotifyNames("/no/such"), LibcError);
+  const error = assertThrows(() => inotifyChanges("/no/such"), LibcError);
   assertEquals([error.code, openFdCount()], ["ENOENT", before]);
 });
 
-Deno.test("inotifyNames() refuses a NUL", () => {
-  assertThrows(() => inotifyNames("/tmp\0junk"), TypeError, "NUL byte");
+Deno.test("inotifyChanges() refuses a NUL", () => {
+  assertThrows(() => inotifyChanges("/tmp\0junk"), TypeError, "NUL byte");
 });
 
 Deno.test("pidfdOpen() can be read when the process has ended, and not before", () => {
@@ -154,7 +154,7 @@ Deno.test("pidfdOpen() throws ESRCH when the process is gone", () => {
 
 Deno.test("All descriptors to wait for are closed on exec", async () => {
   await using box = await Sandbox.create();
-  for (const fd of [timerAt(1), inotifyNames(box.dir), pidfdOpen(Deno.pid)]) {
+  for (const fd of [timerAt(1), inotifyChanges(box.dir), pidfdOpen(Deno.pid)]) {
     assertEquals(closesOnExec(fd), true);
     close(fd);
   }

@@ -1,0 +1,241 @@
+/**
+ * The script by which a command is launched: all that a daemon does between its
+ * fork and its exec, as system calls.
+ *
+ * The child shares the memory of its parent, which is suspended until the child
+ * is the command or has ended. So nothing may run in the child but this script:
+ * no JavaScript, and no handler of a signal.
+ *
+ * @module
+ */
+import {
+  addressOf,
+  type CallScript,
+  type Cell,
+  type Place,
+} from "../ffi/call_script.ts";
+import { O_CLOEXEC } from "../ffi/descriptor.ts";
+import { O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../ffi/file.ts";
+import { RLIMIT_CORE } from "../ffi/limit.ts";
+import { Signal } from "../ffi/signal.ts";
+import { AT_FDCWD, ScriptWriter, SIGSET_SIZE } from "./launch_steps.ts";
+import type { Command } from "./monitor_state.ts";
+
+const F_DUPFD = 0;
+const F_SETLK = 6;
+const F_WRLCK = 1n;
+const SIG_SETMASK = 2;
+const CLONE_VM = 0x100;
+const CLONE_VFORK = 0x4000;
+/** The lowest descriptor for a pidfile, as in `pidfile.ts`. */
+const PIDFILE_FD = 100;
+/** As many digits as a word can have, and the line feed. */
+const DECIMAL_SIZE = 24;
+/** `struct rlimit`. */
+const RLIMIT_SIZE = 16;
+
+/** What `rt_sigaction()` has a signal do; else the address of a handler. */
+const SIG_DFL = 0n;
+const SIG_IGN = 1n;
+/** The kernel wants a return from every handler, used or not. */
+const SA_RESTORER = 0x04000000n;
+/** Masks of no signal and of all. */
+const NONE = 0n;
+const ALL = -1n;
+
+/** What signals are to do in the child. */
+export interface Effects {
+  /** Those that are ignored. */
+  readonly ignored: readonly number[];
+  /** Those that have their default effect. */
+  readonly defaults: readonly number[];
+  /** Those that end the child, with their number as its exit status. */
+  readonly exits: readonly number[];
+  /** The address of `_exit()`. */
+  readonly exit: bigint;
+}
+
+/** The words by which a launch is told what to do, and tells what it did. */
+export interface LaunchCells {
+  /** Not 0: the child says that it is there, and ends. */
+  readonly rehearsal: Cell;
+  /** Not 0: no core dumps. */
+  readonly noCore: Cell;
+  /** The address of the environment. */
+  readonly environ: Cell;
+  /** The child; below 0 without one. */
+  readonly pid: Cell;
+  /** The same, as the child has it. */
+  readonly self: Cell;
+  /** 0 from the moment on that the child was about to be the command. */
+  readonly unblocked: Cell;
+  /** Below 0 when the command could not be executed. */
+  readonly exec: Cell;
+}
+
+/** The script while it is written, and what several of its parts need. */
+class LaunchWriter extends ScriptWriter {
+  readonly cells: LaunchCells = {
+    rehearsal: this.cell(),
+    noCore: this.cell(),
+    environ: this.cell(),
+    pid: this.cell(-1),
+    self: this.cell(),
+    unblocked: this.cell(),
+    exec: this.cell(),
+  };
+  /** The parent. */
+  readonly launcher: Cell = this.cell();
+  /** The pidfile, as it was when the launch was rehearsed. */
+  readonly seen: Place = this.stat();
+}
+
+/**
+ * Writes the script.
+ *
+ * @param command What the child becomes.
+ * @param pidfile Its pidfile, an absolute path.
+ * @param effects What signals are to do in it.
+ * @returns The script, and its words.
+ * @throws {TypeError} When a string holds a NUL.
+ */
+export function launchScript(
+  command: Command,
+  pidfile: string | undefined,
+  effects: Effects,
+): { script: CallScript; cells: LaunchCells } {
+  const writer = new LaunchWriter();
+  const name = pidfile === undefined ? undefined : writer.string(pidfile);
+  clone(writer, name);
+  limitCore(writer);
+  if (name === undefined) {
+    become(writer, command, effects, "decline");
+  } else {
+    takePidfile(writer, name);
+    become(writer, command, effects, "withdraw");
+    withdraw(writer, name);
+  }
+  writer.end("decline");
+  return { script: writer.script, cells: writer.cells };
+}
+
+/**
+ * Makes the child; in the parent this is all. No signal has an effect in either
+ * until it has a mask of its own again: a handler would run on the stack that
+ * they share.
+ */
+function clone(writer: LaunchWriter, name: Place | undefined): void {
+  const { pid, self, rehearsal } = writer.cells;
+  if (name !== undefined) {
+    writer.skipUnless(rehearsal, "block");
+    writer.lookAt("rehearsed", name, writer.seen);
+  }
+  writer.label("block");
+  const [all, old] = [writer.words(ALL), writer.words(NONE)];
+  writer.add("rt_sigprocmask", [SIG_SETMASK, all, old, SIGSET_SIZE]);
+  writer.add("getpid", [], { result: writer.launcher });
+  const flags = CLONE_VM | CLONE_VFORK | Signal.SIGCHLD;
+  writer.add("clone", [flags], { result: pid, zero: "child" });
+  writer.add("rt_sigprocmask", [SIG_SETMASK, old, 0, SIGSET_SIZE]);
+  writer.label("rehearsed");
+  writer.add("return");
+  writer.label("child");
+  writer.add("getpid", [], { result: self });
+  writer.skipUnless(rehearsal, "core");
+  writer.end("rehearse");
+}
+
+/**
+ * Forbids core dumps, as `disableCoreDumps()` does. The soft limit is the first
+ * word of `struct rlimit`, and there goes the result, 0, of the call that has
+ * filled it in.
+ */
+function limitCore(writer: LaunchWriter): void {
+  const limit = writer.room(RLIMIT_SIZE);
+  const result = { cell: limit.place };
+  writer.label("core");
+  writer.skipUnless(writer.cells.noCore, "start");
+  writer.must("decline", "prlimit64", [0, RLIMIT_CORE, 0, limit], { result });
+  writer.must("decline", "prlimit64", [0, RLIMIT_CORE, limit, 0]);
+  writer.label("start");
+}
+
+/**
+ * Takes over the pidfile of the last daemon, the very file that was seen when
+ * the launch was prepared.
+ *
+ * It is locked, so no other process can: not one that starts, which has to find
+ * it unlocked, nor one that removes stale files, which has to lock it first. Who
+ * had it locked before us makes this fail; who locks it after us cannot. While it
+ * is locked and still has the old number, others see a file that is about to be
+ * removed, and look again.
+ */
+function takePidfile(writer: LaunchWriter, name: Place): void {
+  const { cells: { self }, seen } = writer;
+  const [low, fd] = [writer.cell(), writer.cell()];
+  const [length, written] = [writer.cell(), writer.cell()];
+  const flock = writer.words(F_WRLCK, 0n, 0n, 0n); // all of the file
+  const text = writer.room(DECIMAL_SIZE);
+  const opened = writer.stat();
+  const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  writer.must("decline", "openat", [AT_FDCWD, name, flags], { result: low });
+  writer.look("decline", low, opened);
+  writer.mustBeSame("decline", opened, seen);
+  // For the command to inherit, out of the way of what it opens itself. Before
+  // the lock: closing the low one afterwards would give it up.
+  const dup = [low, F_DUPFD, PIDFILE_FD];
+  writer.must("decline", "fcntl", dup, { result: fd });
+  writer.add("close", [low]);
+  writer.must("decline", "fcntl", [fd, F_SETLK, flock]);
+  // Somebody may have removed it before we had the lock.
+  writer.mustName("decline", name, seen);
+  writer.add("decimal", [self, text], { result: length });
+  writer.must("decline", "write", [fd, text, length], { result: written });
+  writer.mustEqual("withdraw", addressOf(length), addressOf(written));
+  // What is left of a longer number is behind the line feed, where nobody reads.
+  writer.must("withdraw", "ftruncate", [fd, length]);
+}
+
+/**
+ * Becomes the command.
+ *
+ * @param failed Where to go on when that cannot be.
+ */
+function become(
+  writer: LaunchWriter,
+  { path, argv }: Command,
+  { ignored, defaults, exits, exit }: Effects,
+  failed: string,
+): void {
+  const { unblocked, exec, environ } = writer.cells;
+  const parent = writer.cell();
+  const setAction = (handler: bigint, signals: readonly number[]) => {
+    const action = writer.words(handler, SA_RESTORER, exit, ALL);
+    for (const signal of signals) {
+      const operands = [signal, action, 0, SIGSET_SIZE];
+      writer.must(failed, "rt_sigaction", operands);
+    }
+  };
+  setAction(SIG_DFL, defaults);
+  setAction(SIG_IGN, ignored);
+  setAction(exit, exits);
+  // Killed before this, whoever would look after the command has failed in the
+  // eyes of its caller: nothing may run then.
+  writer.add("getppid", [], { result: parent });
+  writer.mustEqual(failed, addressOf(parent), addressOf(writer.launcher));
+  // Of a signal that has come we die here, as the command would.
+  const none = [SIG_SETMASK, writer.words(NONE), 0, SIGSET_SIZE];
+  writer.must(failed, "rt_sigprocmask", none, { result: unblocked });
+  const args = writer.script.pointers(argv.map((arg) => writer.string(arg)));
+  writer.must(failed, "execve", [writer.string(path), args, environ], {
+    result: exec,
+    then: failed,
+  });
+}
+
+/** Removes our pidfile, which is locked, if the name is still its. */
+function withdraw(writer: LaunchWriter, name: Place): void {
+  writer.label("withdraw");
+  writer.mustName("decline", name, writer.seen);
+  writer.must("decline", "unlinkat", [AT_FDCWD, name, 0], { then: "decline" });
+}
