@@ -4,65 +4,32 @@
  *
  * @module
  */
-import { catchSignals, passOnPending } from "./pass_on.ts";
-import { disableCoreDumps } from "./restart.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import {
-  execvp,
-  getpid,
-  setsid,
-  threadCount,
-  waitpid,
-} from "../ffi/process.ts";
+import { execvp, getpid, threadCount } from "../ffi/process.ts";
 import { timerfd } from "../ffi/wait.ts";
-import { setSignalMask } from "../ffi/signal.ts";
-import { exitStatusOf } from "../ffi/wait_status.ts";
-import { dropRustHandlers, exit } from "./fatal_signal.ts";
+import type { DaemonPlan } from "./daemon_plan.ts";
+import {
+  DETACH_FAILED,
+  leaveForeground,
+  leaveSession,
+  leaveSessionLeader,
+} from "./detach.ts";
+import { dropRustHandlers } from "./fatal_signal.ts";
 import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
-import type { Command, MonitorState, RestartPolicy } from "./monitor_state.ts";
-import { makePidfile, obstacleOf, removeLeftovers } from "./pidfile.ts";
+import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
+import { catchSignals } from "./pass_on.ts";
+import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
-import { closeInheritedFds } from "./standard_fds.ts";
-import { dropConsole } from "./vlog_sinks.ts";
+import { disableCoreDumps } from "./restart.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
 import { takeStage, withStage } from "./stage.ts";
-import {
-  type Child,
-  forkAndWaitForStartup,
-  forkNotifyStartup,
-  type StartedFork,
-  startupFailed,
-} from "./startup.ts";
+import { closeInheritedFds } from "./standard_fds.ts";
+import { forkNotifyStartup } from "./startup.ts";
 import { resumeLog, type Vlog, vlogModule } from "./vlog.ts";
+import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** What cannot be done when a step of detaching fails. */
-export const DETACH_FAILED = "could not detach from foreground session";
-
-/** What kind of daemon a process becomes. */
-export interface DaemonPlan {
-  /** Whether it runs in the background, in a session of its own. */
-  readonly detach: boolean;
-  /** Whether its working directory becomes `/` when it detaches. */
-  readonly chdir: boolean;
-  /**
-   * Whether its monitor leaves the working directory too. Not that of a program
-   * whose later daemons begin where the first did.
-   */
-  readonly monitorLeaves: boolean;
-  /** The absolute path of its pidfile, if it has one. */
-  readonly pidfile: string | undefined;
-  /** Whether a pidfile that another process holds is replaced. */
-  readonly overwritePidfile: boolean;
-  /** Which of its ends are followed by a restart; without it, nobody watches. */
-  readonly supervise: RestartPolicy | undefined;
-  /** Its monitor sleeps when nothing has happened for so many milliseconds. */
-  readonly sleepAfter: number | undefined;
-  /** What it becomes; without it, it is this program itself. */
-  readonly command: Command | undefined;
-}
 
 /** A process that has become the daemon and is about to start. */
 export interface Daemon {
@@ -211,30 +178,6 @@ function becomeDaemon(
   return { ...forked, pidfileFd };
 }
 
-/** Forks into the background; the caller's process waits and ends here. */
-function leaveForeground(
-  plan: DaemonPlan,
-  image: SelfImage | undefined,
-  signalFd: number,
-): number {
-  const coreDumped = false;
-  if (plan.supervise === undefined && image !== undefined) {
-    // Without the leader in between, whose start would take as long again.
-    const child: Child = {
-      role: "daemon",
-      coreDumped,
-      image,
-      inNewSession: true,
-    };
-    return forkAndEndParent(plan, child, signalFd, () => {});
-  }
-  const child = { role: "detached", coreDumped, image } as const;
-  return forkAndEndParent(plan, child, signalFd, (pid) => {
-    // The session leader, which nobody needs, must be gone when we return.
-    if (plan.supervise === undefined) waitpid(pid);
-  });
-}
-
 /**
  * Starts the program again in this very process, as the monitor of a daemon in
  * the foreground. Our other threads have no signal blocked, and one of those
@@ -249,78 +192,6 @@ function becomeMonitor({ path, argv }: SelfImage): never {
     if (!(error instanceof LibcError)) throw error;
     vlog.fatal(`could not initiate process monitoring: ${error.message}`);
   }
-}
-
-/** Leaves the caller's session, and what it has open for us. */
-function leaveSession(): void {
-  try {
-    setsid();
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
-  }
-  closeInheritedFds();
-}
-
-/**
- * Forks once more where there is no monitor: a session leader without a
- * terminal gains one by opening it.
- */
-function leaveSessionLeader(
-  plan: DaemonPlan,
-  signalFd: number,
-  callerFd: number,
-): number {
-  const child = {
-    role: "daemon",
-    coreDumped: false,
-    image: undefined,
-  } as const;
-  const notifyFd = forkAndEndParent(
-    plan,
-    child,
-    signalFd,
-    () => void forkNotifyStartup(callerFd),
-    callerFd,
-  );
-  // As long as we have it too, the caller would not hear of its child's end.
-  close(callerFd);
-  return notifyFd;
-}
-
-/**
- * Forks, and returns in the child. The parent ends when the child is ready, or
- * has failed, with the child's exit status then.
- */
-function forkAndEndParent(
-  { pidfile }: DaemonPlan,
-  child: Child,
-  signalFd: number,
-  whenReady: (pid: number) => void,
-  callerFd?: number,
-): number {
-  let forked: StartedFork;
-  try {
-    forked = forkAndWaitForStartup(child, signalFd, callerFd);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
-  }
-  if (forked.role === "child") return forked.notifyFd;
-  const { pid, startup, stopSignal } = forked;
-  if (startup.kind === "ended") {
-    if (pidfile !== undefined) removeLeftovers(pidfile);
-    if (stopSignal !== undefined) exit(exitStatusOf(startup.status));
-    startupFailed(startup.status, DETACH_FAILED);
-  }
-  const lateSignal = passOnPending(signalFd, pid);
-  whenReady(pid);
-  // It was ready, and told to end: nobody must count on it.
-  const signal = lateSignal ?? stopSignal;
-  if (signal !== undefined) exit(128 + signal);
-  // A signal that came since is for us alone, and ends us before we say 0.
-  setSignalMask([]);
-  exit(0);
 }
 
 /**

@@ -7,8 +7,8 @@ import { DAEMON_OPTIONS, parseSleepAfter } from "./daemon_options.ts";
 import {
   daemonizeComplete as complete,
   daemonizeStart as start,
-  type DaemonPlan,
 } from "./daemon.ts";
+import type { DaemonPlan } from "./daemon_plan.ts";
 import { handleEnds } from "./ends.ts";
 import { exit } from "./fatal_signal.ts";
 import { takeOptions, UsageError } from "./options.ts";

@@ -4,32 +4,30 @@
  *
  * @module
  */
-import { disableCoreDumps, isCrash } from "./restart.ts";
-import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { waitpidNoHang } from "../ffi/process.ts";
-import { readSignalfd, type ReceivedSignal, Signal } from "../ffi/signal.ts";
-import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
-import { bootTime, setTimerfd, waitReadable } from "../ffi/wait.ts";
-import { exit } from "./fatal_signal.ts";
-import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
-import { removeLeftovers } from "./pidfile.ts";
+import { readSignalfd, Signal } from "../ffi/signal.ts";
+import { bootTime, waitReadable } from "../ffi/wait.ts";
+import type { MonitorState } from "./monitor_state.ts";
+import {
+  abandonStart,
+  backOffUntil,
+  crashed,
+  dispatch,
+  RESTART_INTERVAL_MS,
+} from "./monitor_table.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
-import { processStatusMsg } from "./process_status.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
+import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
-import { forkNotifyStartup, readStartup, startupFailed } from "./startup.ts";
+import { readStartup } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
-import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** Restarts are at least so far apart. */
-const RESTART_INTERVAL_MS = 10_000;
 
 /** A monitor that stays awake so long gets ready for a crash. */
 const PREPARE_AFTER_MS = 1_000;
@@ -40,69 +38,6 @@ export interface MonitoredDaemon {
   readonly notifyFd: number;
   /** Whether there was one before it: the caller has long gone. */
   readonly isRestart: boolean;
-}
-
-/** What a monitor hears. */
-type MonitorEvent =
-  | { readonly kind: "signal"; readonly received: ReceivedSignal }
-  | { readonly kind: "ready" }
-  | { readonly kind: "ended"; readonly status: WaitStatus }
-  | { readonly kind: "deadline" };
-
-type Handler<K extends MonitorEvent["kind"]> = (
-  state: MonitorState,
-  event: Extract<MonitorEvent, { kind: K }>,
-) => void;
-
-/** What to do in which phase on which event. A missing cell does not compile. */
-const TABLE: {
-  readonly [P in MonitorPhase]: {
-    readonly [K in MonitorEvent["kind"]]: Handler<K>;
-  };
-} = {
-  starting: {
-    signal: passOnAndNote,
-    ready: (state) => {
-      state.phase = "running";
-      becameReady(state);
-    },
-    ended: startFailed,
-    deadline: impossible,
-  },
-  running: {
-    signal: passOnAndNote,
-    ready: impossible,
-    ended: (state, { status }) => {
-      if (isCrash(state.policy, status)) crashed(state, status);
-      else ended(state, status);
-    },
-    deadline: impossible,
-  },
-  backingOff: {
-    signal: (state, { received }) => {
-      if (!STOP_SIGNALS.includes(received.signal)) return;
-      vlog.info(`${state.statusMsg}, told not to restart, exiting`);
-      leave(state);
-    },
-    ready: impossible,
-    ended: impossible,
-    deadline: (state) => {
-      state.deadline = undefined;
-    },
-  },
-  stopping: {
-    signal: passOnAndNote,
-    ready: becameReady,
-    ended: (state, event) => {
-      if (state.everReady) ended(state, event.status);
-      else startFailed(state, event);
-    },
-    deadline: impossible,
-  },
-};
-
-function impossible(state: MonitorState, event: MonitorEvent): never {
-  throw new Error(`monitor: ${event.kind} while ${state.phase}`);
 }
 
 /**
@@ -204,25 +139,6 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
   }
 }
 
-function dispatch<K extends MonitorEvent["kind"]>(
-  state: MonitorState,
-  event: Extract<MonitorEvent, { kind: K }>,
-): void {
-  const handler = TABLE[state.phase][event.kind] as Handler<K>;
-  handler(state, event);
-}
-
-/**
- * The caller has been killed while it waited: the write end of its pipe tells.
- * Nobody counts on this daemon any more.
- */
-function abandonStart(state: MonitorState): void {
-  state.notifyFd = -1;
-  vlog.warn("the process that waited for the start-up is gone");
-  const received = { signal: Signal.SIGTERM, fromKernel: false };
-  dispatch(state, { kind: "signal", received });
-}
-
 function handleSignals(state: MonitorState): void {
   for (;;) {
     const received = readSignalfd(state.signalFd);
@@ -240,15 +156,6 @@ function reapChildren(state: MonitorState): void {
     if (child.pid !== state.daemonPid || state.phase === "backingOff") continue;
     dispatch(state, { kind: "ended", status: child.status });
   }
-}
-
-function passOnAndNote(
-  state: MonitorState,
-  { received: { signal, fromKernel } }: { received: ReceivedSignal },
-): void {
-  if (STOP_SIGNALS.includes(signal)) state.phase = "stopping";
-  // The terminal has sent it to the daemon too, for the same process group.
-  if (!fromKernel) passOn(signal, state.daemonPid);
 }
 
 /**
@@ -300,100 +207,4 @@ function startDaemon(
     state.detachError = daemonizePostDetach(state)?.message;
   }
   return undefined;
-}
-
-/**
- * The daemon is ready. Only when all is as it will stay is our caller told: it
- * returns to its own caller, who may look.
- */
-function becameReady(state: MonitorState): void {
-  state.everReady = true;
-  if (state.notifyFd === -1) return;
-  if (state.detachError !== undefined) {
-    // The daemon has left; it would be lost if we gave up for this.
-    vlog.warn(`${state.detachError}, the monitor holds what the caller gave`);
-    state.detachError = undefined;
-  }
-  dropConsole();
-  const { notifyFd } = state;
-  if (forkNotifyStartup(notifyFd)) state.notifyFd = -1;
-  else abandonStart(state);
-}
-
-/** A start came to nothing. The first one is the caller's affair. */
-function startFailed(
-  state: MonitorState,
-  { status }: { status: WaitStatus },
-): void {
-  if (!state.everReady) {
-    if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
-    if (state.phase === "stopping") exit(exitStatusOf(status));
-    startupFailed(
-      status,
-      state.policy === "no"
-        ? "could not start the daemon"
-        : "could not initiate process monitoring",
-    );
-  }
-  vlog.err(
-    `fork child died before signaling startup (${processStatusMsg(status)})`,
-  );
-  // Whoever ends it on purpose while it starts wants no other.
-  if (status.kind === "signaled" && STOP_SIGNALS.includes(status.signal)) {
-    ended(state, status);
-  } else {
-    crashed(state, status);
-  }
-}
-
-function crashed(state: MonitorState, status: WaitStatus): void {
-  state.crashes++;
-  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} died, ${
-    processStatusMsg(status)
-  }`;
-  state.exitStatus = exitStatusOf(status);
-  if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
-  const earliest = (state.lastRestart ?? -Infinity) + RESTART_INTERVAL_MS;
-  if (bootTime() < earliest) {
-    vlog.warn(
-      `${state.statusMsg}, waiting until 10 seconds since last restart`,
-    );
-    backOffUntil(state, earliest);
-  } else {
-    backOffUntil(state, undefined);
-  }
-}
-
-function backOffUntil(state: MonitorState, deadline: number | undefined): void {
-  closeStartup(state);
-  state.phase = "backingOff";
-  state.deadline = deadline;
-  if (deadline !== undefined) setTimerfd(state.deadlineFd, deadline);
-}
-
-/** The daemon has ended, and there will be no other. */
-function ended(state: MonitorState, status: WaitStatus): void {
-  state.exitStatus = exitStatusOf(status);
-  if (state.policy !== "no") {
-    vlog.info(
-      `pid ${state.daemonPid} died, ${processStatusMsg(status)}, exiting`,
-    );
-  }
-  const wasKilled = status.kind === "signaled" && state.phase !== "stopping";
-  leave(state, wasKilled);
-}
-
-/** Ends the monitor, with nothing of its daemon's left. */
-function leave(state: MonitorState, warn = false): never {
-  if (state.pidfile !== undefined && removeLeftovers(state.pidfile) && warn) {
-    vlog.warn(
-      `${state.pidfile}: removed, pid ${state.daemonPid} had left it behind`,
-    );
-  }
-  exit(state.exitStatus);
-}
-
-function closeStartup(state: MonitorState): void {
-  if (state.startupFd !== -1) close(state.startupFd);
-  state.startupFd = -1;
 }

@@ -19,7 +19,8 @@ import {
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { execvp, getppid } from "../../ffi/process.ts";
 import { setDisposition, setSignalMask, Signal } from "../../ffi/signal.ts";
-import { type Daemon, DETACH_FAILED } from "../daemon.ts";
+import type { Daemon } from "../daemon.ts";
+import { DETACH_FAILED } from "../detach.ts";
 import { fatalSignalRun } from "../fatal_signal.ts";
 import type { Command } from "../monitor_state.ts";
 import { daemonizePostDetach, type Detachment } from "../post_detach.ts";

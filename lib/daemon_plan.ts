@@ -1,0 +1,29 @@
+/**
+ * What is wanted of a process that becomes a daemon.
+ *
+ * @module
+ */
+import type { Command, RestartPolicy } from "./monitor_state.ts";
+
+/** What kind of daemon a process becomes. */
+export interface DaemonPlan {
+  /** Whether it runs in the background, in a session of its own. */
+  readonly detach: boolean;
+  /** Whether its working directory becomes `/` when it detaches. */
+  readonly chdir: boolean;
+  /**
+   * Whether its monitor leaves the working directory too. Not that of a program
+   * whose later daemons begin where the first did.
+   */
+  readonly monitorLeaves: boolean;
+  /** The absolute path of its pidfile, if it has one. */
+  readonly pidfile: string | undefined;
+  /** Whether a pidfile that another process holds is replaced. */
+  readonly overwritePidfile: boolean;
+  /** Which of its ends are followed by a restart; without it, nobody watches. */
+  readonly supervise: RestartPolicy | undefined;
+  /** Its monitor sleeps when nothing has happened for so many milliseconds. */
+  readonly sleepAfter: number | undefined;
+  /** What it becomes; without it, it is this program itself. */
+  readonly command: Command | undefined;
+}
