@@ -4,7 +4,7 @@
  * @module
  */
 import { close, O_CLOEXEC, read } from "./descriptor.ts";
-import { type CString, cString, fromBytes } from "./c_string.ts";
+import { type CString, cString, fromBytes, toBytes } from "./c_string.ts";
 import {
   bind,
   checked,
@@ -91,6 +91,7 @@ const X_OK = 1;
 const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
 const KCMP_FILE = 0;
 const PATH_MAX = 4096;
+const SLASH = 0x2f;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -339,6 +340,20 @@ export function getcwd(): Uint8Array<ArrayBuffer> {
     throw new LibcError("getcwd", errno());
   }
   return path.slice(0, path.indexOf(0));
+}
+
+/**
+ * A path that stays the same when the working directory is another.
+ *
+ * @param path The path.
+ * @returns It, or with the working directory before it.
+ * @throws {LibcError} As {@linkcode getcwd}.
+ */
+export function absolutePath(path: CString): Uint8Array<ArrayBuffer> {
+  const bytes = toBytes(path);
+  return bytes[0] === SLASH
+    ? bytes
+    : Uint8Array.of(...getcwd(), SLASH, ...bytes);
 }
 
 /**

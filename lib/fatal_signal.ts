@@ -7,9 +7,8 @@
  *
  * @module
  */
-import { isAbsolute } from "@std/path/is-absolute";
 import { fromBytes } from "../ffi/c_string.ts";
-import { getcwd, unlink } from "../ffi/file.ts";
+import { absolutePath, unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { exitNow } from "../ffi/process.ts";
 import {
@@ -61,7 +60,7 @@ export function removeFileToUnlink(path: string): void {
 
 /** The working directory may be another by the time of the end. */
 function absolute(path: string): string {
-  return isAbsolute(path) ? path : `${fromBytes(getcwd())}/${path}`;
+  return fromBytes(absolutePath(path));
 }
 
 /**

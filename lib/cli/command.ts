@@ -7,8 +7,8 @@ import { close, read, setCloseOnExec } from "../../ffi/descriptor.ts";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { getenv } from "../../ffi/environment.ts";
 import {
+  absolutePath,
   checkExecutable,
-  getcwd,
   isDirectory,
   O_NOCTTY,
   O_NONBLOCK,
@@ -71,7 +71,7 @@ export function findCommand(
   let denied: LibcError | undefined;
   for (const candidate of candidates) {
     try {
-      const path = absolute ? makeAbsolute(candidate) : candidate;
+      const path = absolute ? absolutePath(candidate) : candidate;
       checkCommand(path);
       return { path, argv };
     } catch (error) {
@@ -132,11 +132,6 @@ function splitAt(separator: number, bytes: Uint8Array): Uint8Array[] {
   return end === -1
     ? [bytes]
     : [bytes.subarray(0, end), ...splitAt(separator, bytes.subarray(end + 1))];
-}
-
-function makeAbsolute(path: Uint8Array): Uint8Array {
-  if (path[0] === SLASH) return path;
-  return concat(getcwd(), Uint8Array.of(SLASH), path);
 }
 
 function concat(...parts: readonly Uint8Array[]): Uint8Array {

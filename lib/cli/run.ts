@@ -7,7 +7,7 @@ import { basename } from "@std/path/basename";
 import { join } from "@std/path/join";
 import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { cwdWasRemoved, sigpipeAtEntry } from "../../ffi/entry_note.ts";
-import { getcwd } from "../../ffi/file.ts";
+import { absolutePath } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { threadCount } from "../../ffi/process.ts";
 import { isIgnored, Signal } from "../../ffi/signal.ts";
@@ -144,7 +144,8 @@ function readOptions(
     pidfileName,
     pidfile: flags.has("pidfile") ? makePidfileName(pidfileName) : undefined,
     logFile: flags.has("log-file")
-      ? absoluteLogFile(last("log-file") ?? defaultLogFile(name))
+      // The working directory is another by the time of the first message.
+      ? absolutePath(last("log-file") ?? defaultLogFile(name))
       : undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
   };
@@ -168,12 +169,6 @@ function setVerbosity(spec: string): void {
 function defaultLogFile(name: string): string {
   makeDirectory(logdir());
   return join(logdir(), `${name}.log`);
-}
-
-/** The working directory is another by the time of the first message. */
-function absoluteLogFile(path: string): CString {
-  if (path.startsWith("/")) return path;
-  return Uint8Array.of(...getcwd(), ...toBytes(`/${path}`));
 }
 
 function openLog(logFile: CString): void {
