@@ -64,6 +64,16 @@ export function cwdWasRemoved(): boolean {
   return ((readSlot() ?? 0) & SLOT_BIT.cwdRemoved) !== 0;
 }
 
+/**
+ * Whether this is an executable that `scripts/build.ts` made. Such a one starts
+ * without its name too; another compiled program finds its code by it alone.
+ *
+ * @returns Whether it is.
+ */
+export function hasEntryNote(): boolean {
+  return readSlot() !== undefined;
+}
+
 function readSlot(): number | undefined {
   const address = Deno.UnsafePointer.create(libc.getauxval(AT_ENTRY));
   if (address === null) return undefined;

@@ -28,6 +28,15 @@ const libc = bind({
     ],
     result: "i32",
   },
+  waitid: {
+    parameters: [
+      "i32", // idtype_t
+      "u32", // id_t
+      "buffer", // siginfo_t *
+      "i32", // int options
+    ],
+    result: "i32",
+  },
   execvp: {
     parameters: [
       "buffer", // const char *file
@@ -40,6 +49,10 @@ const libc = bind({
 });
 
 const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x1000000;
+const P_PID = 1;
+const SIGINFO_SIZE = 128;
 const CLONE_THREAD = 0x10000;
 
 /**
@@ -113,6 +126,24 @@ export function waitpidNoHang(
   // It does not wait, and so is not interrupted: there is no child.
   if (ended === -1) return "none";
   return { pid: ended, status: decodeWaitStatus(status[0]!) };
+}
+
+/**
+ * Asks whether a process is a child that has not been waited for. `/proc` may
+ * not tell: of another user's process, as a setuid program is one, or of one
+ * that is not dumpable, where it is mounted with `hidepid`.
+ *
+ * @param pid The process.
+ * @returns Whether it is.
+ * @throws {LibcError} Does not happen on Linux.
+ */
+export function isChild(pid: number): boolean {
+  const info = new Uint8Array(SIGINFO_SIZE);
+  const options = WEXITED | WNOHANG | WNOWAIT;
+  if (libc.waitid(P_PID, pid, info, options) === 0) return true;
+  const why = errno();
+  if (why === Errno.ECHILD || why === Errno.EINVAL) return false;
+  throw new LibcError("waitid", why);
 }
 
 /**

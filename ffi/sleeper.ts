@@ -32,6 +32,8 @@ const MADV_DONTNEED = 4;
 const AT_EMPTY_PATH = 0x1000;
 const POLLIN = 1;
 const SIGSET_SIZE = 8;
+/** `PATH_MAX`: what a longer name fails with is another error. */
+const CWD_SIZE = 4096;
 /** `struct pollfd`. */
 const POLLFD = { size: 8, fd: 0, events: 4 } as const;
 
@@ -128,6 +130,10 @@ function writeScript(
   const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
   const fds = script.bytes(pollfds(watched));
   const comm = script.bytes(cString(name));
+  const cwd = script.cell();
+  const where = script.cell();
+  const removed = script.cell(-Errno.ENOENT);
+  const root = script.bytes(cString("/"));
   const noPath = script.bytes(cString(""));
   const [file, args, environment] = [
     script.cell(),
@@ -140,14 +146,26 @@ function writeScript(
   script.step("sleep", "ppoll", [fds, watched.length, 0, 0, SIGSET_SIZE], {
     result,
     failed: "why",
-    zero: "wake",
-    positive: "wake",
+    zero: "here",
+    positive: "here",
   });
   // By SIGSTOP and SIGCONT, perhaps: there is no handler that could have run.
   script.step("why", "differ", [addressOf(result), addressOf(interrupted)], {
     zero: "sleep",
+    positive: "here",
+  });
+  // Without a working directory Deno would not start: it was removed meanwhile.
+  script.step("here", "getcwd", [cwd, CWD_SIZE], {
+    result: where,
+    failed: "gone",
+    zero: "wake",
     positive: "wake",
   });
+  script.step("gone", "differ", [addressOf(where), addressOf(removed)], {
+    zero: "leave",
+    positive: "wake",
+  });
+  script.step("leave", "chdir", [root]);
   script.step("wake", "execve", [file, args, environment]);
   script.step("kept", "execveat", [
     keptFd,
@@ -168,6 +186,8 @@ function writeScript(
   script.point(file, script.bytes(cString(path)));
   script.point(args, strings(argv));
   script.point(environment, strings(env));
+  // Last: nobody touches it in its sleep.
+  script.point(cwd, script.bytes(new Uint8Array(CWD_SIZE)));
   return { script, stack: stack[0].cell };
 }
 

@@ -23,6 +23,7 @@
 import { shownArgv } from "../ffi/argv.ts";
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, setCloseOnExec } from "../ffi/descriptor.ts";
+import { hasEntryNote } from "../ffi/entry_note.ts";
 import { environment } from "../ffi/environment.ts";
 import { O_PATH, open, readFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
@@ -65,7 +66,9 @@ export function fallAsleep(
       name: readFile("/proc/self/comm").slice(0, -1),
       watched,
       path: self.path,
-      keptFd,
+      // A compiled program without a name would not find its own code, and the
+      // daemon would lose its monitor: that one waits for the name to be back.
+      keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
       ...wakingArguments(state, self, shown, keptFd),
     });
     const programFd = memfdProgram("tend", image);

@@ -12,7 +12,7 @@
 import { fromBytes } from "../ffi/c_string.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
 import { getenv, setenv, unsetenv } from "../ffi/environment.ts";
-import { getpid, getppid, procStat } from "../ffi/process.ts";
+import { getpid, getppid, isChild } from "../ffi/process.ts";
 import { decodeMonitorState, encodeMonitorState } from "./monitor_record.ts";
 import type { MonitorState } from "./monitor_state.ts";
 
@@ -99,8 +99,7 @@ export function takeStage(): Stage | undefined {
 /** A forged record could have us signal somebody else's process. */
 function checkChild({ phase, daemonPid }: MonitorState): void {
   if (phase === "backingOff") return;
-  const stat = procStat(daemonPid);
-  if (stat !== undefined && Number(stat[1]) === getpid()) return;
+  if (isChild(daemonPid)) return;
   throw new Error(
     `${STAGE_VARIABLE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
   );

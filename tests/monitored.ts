@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { look, parentOf } from "./proc.ts";
+import { assertEquals } from "@std/assert/equals";
+import { isAsleep, look, parentOf, signalsIn } from "./proc.ts";
 import { type Sandbox, TEND } from "./sandbox.ts";
 
 /** Has `tend` monitor a daemon in the background, with web.pid. */
@@ -55,8 +56,11 @@ export interface Monitored {
 }
 
 /** Starts a daemon, and has it crash until its monitor backs off. */
-export async function startBackingOff(box: Sandbox): Promise<Monitored> {
-  await box.run([TEND, ...LOGGED, "--", "sleep", "600"]);
+export async function startBackingOff(
+  box: Sandbox,
+  ...options: string[]
+): Promise<Monitored> {
+  await box.run([TEND, ...LOGGED, ...options, "--", "sleep", "600"]);
   const first = box.pidfile("web.pid")!;
   const monitor = parentOf(first);
   Deno.kill(first, "SIGSEGV");
@@ -67,4 +71,36 @@ export async function startBackingOff(box: Sandbox): Promise<Monitored> {
     () => logOf(box).includes("waiting until 10 seconds since last restart"),
   );
   return { daemon, monitor };
+}
+
+/** The same as {@linkcode LOGGED}, with a monitor that sleeps at once. */
+export const SLEEPY = [...LOGGED, "--sleep-after=0"];
+
+/** Starts a daemon, and waits until its monitor sleeps. */
+export async function startAsleep(
+  box: Sandbox,
+  argv: readonly string[] = [TEND, ...SLEEPY, "--", "sleep", "600"],
+): Promise<Monitored> {
+  const { code, stderr } = await box.run(argv);
+  assertEquals([code, stderr], [0, ""]);
+  const daemon = box.pidfile("web.pid")!;
+  const monitor = parentOf(daemon);
+  await untilAsleep(box, monitor);
+  return { daemon, monitor };
+}
+
+/** Waits until a monitor sleeps. */
+export async function untilAsleep(box: Sandbox, pid: number): Promise<void> {
+  await box.until(`monitor ${pid} sleeps`, () => isAsleep(pid));
+}
+
+/** Has a monitor that sleeps wake up once, for nothing, and sleep again. */
+export async function wakeOnce(box: Sandbox, pid: number): Promise<void> {
+  Deno.kill(pid, "SIGCHLD");
+  // Asleep, nobody takes a signal.
+  await box.until(
+    `monitor ${pid} has woken up`,
+    () => signalsIn(pid, "ShdPnd").length === 0,
+  );
+  await untilAsleep(box, pid);
 }

@@ -81,6 +81,18 @@ export function fdsOf(pid: number): Map<number, string> {
   return fds;
 }
 
+/** Whether a process is a monitor that sleeps: no file holds its program. */
+export function isAsleep(pid: number): boolean {
+  try {
+    // Once it waits: before that it makes itself at home.
+    return look(pid)?.state === "S" &&
+      Deno.readLinkSync(`/proc/${pid}/exe`).startsWith("/memfd:tend");
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
 /** The numbers of the signals in a mask of `/proc/PID/status`, as `SigIgn`. */
 export function signalsIn(pid: number, mask: string): number[] {
   const bits = BigInt(`0x${look(pid)?.status.get(mask) ?? "0"}`);
@@ -92,7 +104,7 @@ export function signalsIn(pid: number, mask: string): number[] {
 export function pidsWithEnvironment(text: string): number[] {
   return pids().filter((pid) => {
     try {
-      return Deno.readTextFileSync(`/proc/${pid}/environ`).includes(text);
+      return environmentOf(pid).includes(text);
     } catch (error) {
       if (isGone(error) || error instanceof Deno.errors.PermissionDenied) {
         return false;
@@ -100,6 +112,19 @@ export function pidsWithEnvironment(text: string): number[] {
       throw error;
     }
   });
+}
+
+/** A process that is just becoming another program has none for a moment. */
+function environmentOf(pid: number): string {
+  for (;;) {
+    const text = Deno.readTextFileSync(`/proc/${pid}/environ`);
+    if (text !== "") return text;
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [vsize, start, end] = [fields[20], fields[47], fields[48]];
+    // A task of the kernel's, or one that was really given none.
+    if (vsize === "0" || (end !== "0" && start === end)) return "";
+  }
 }
 
 function pids(): number[] {

@@ -119,6 +119,31 @@ Deno.test("inotifyChanges() can be read when a file is renamed", async () => {
   assertEquals(waitReadable([watch.number]), [watch.number]);
 });
 
+for (
+  const [what, change] of [
+    ["written", (path: string) => Deno.writeTextFileSync(path, "2")],
+    ["cut", (path: string) => Deno.truncateSync(path, 0)],
+  ] as const
+) {
+  Deno.test(`inotifyChanges() can be read when a file is ${what}`, async () => {
+    await using box = await Sandbox.create();
+    Deno.writeTextFileSync(box.path("file"), "1");
+    using watch = disposable(inotifyChanges(box.dir));
+    change(box.path("file"));
+    assertEquals(waitReadable([watch.number]), [watch.number]);
+  });
+}
+
+Deno.test("inotifyChanges() cannot be read when a file is only read or made", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "1");
+  using watch = disposable(inotifyChanges(box.dir));
+  using timer = disposable(timerAt(1));
+  Deno.readTextFileSync(box.path("file"));
+  Deno.writeTextFileSync(box.path("other"), "");
+  assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
+});
+
 Deno.test("inotifyChanges() cannot be read before anything changes", async () => {
   await using box = await Sandbox.create();
   using watch = disposable(inotifyChanges(box.dir));

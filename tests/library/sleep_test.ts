@@ -1,0 +1,280 @@
+/** Monitors of Deno programs sleep as tend's own do. */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { untilAsleep, wakeOnce } from "../monitored.ts";
+import {
+  childrenOf,
+  fdsOf,
+  isAlive,
+  isAsleep,
+  look,
+  parentOf,
+  signalsIn,
+  titleOf,
+} from "../proc.ts";
+import { Sandbox } from "../sandbox.ts";
+import { WAYS } from "./ways.ts";
+
+const MONITORED = ["--detach", "--monitor", "--pidfile=web.pid"];
+
+/** Starts a daemon, and waits until its monitor sleeps. */
+async function startAsleep(
+  box: Sandbox,
+  argv: readonly string[],
+): Promise<{ daemon: number; monitor: number }> {
+  const { code, stderr } = await box.run(argv);
+  assertEquals([code, stderr], [0, ""]);
+  const daemon = box.holder("web.pid")!;
+  const monitor = parentOf(daemon);
+  await untilAsleep(box, monitor);
+  return { daemon, monitor };
+}
+
+/** Waits until another process than one holds web.pid. */
+function successorOf(pid: number, box: Sandbox): Promise<number> {
+  return box.until("another holds the pidfile", () => {
+    const other = box.pidfile("web.pid");
+    return other !== pid && other === box.holder("web.pid") && other;
+  });
+}
+
+/** Asleep before the daemon is ready, a monitor listens to its pipe as well. */
+async function untilItKnowsReady(box: Sandbox, monitor: number): Promise<void> {
+  // What the test's own caller left open is not it.
+  const callers = [...fdsOf(Deno.pid).values()];
+  await box.until(
+    "the monitor knows that the daemon is ready",
+    () =>
+      isAsleep(monitor) &&
+      ![...fdsOf(monitor).values()].some((file) =>
+        file.startsWith("pipe:") && !callers.includes(file)
+      ),
+  );
+}
+
+for (const way of WAYS) {
+  const test = (
+    name: string,
+    body: (box: Sandbox, server: string[]) => Promise<void>,
+  ) =>
+    Deno.test({
+      name: `${way.name}: ${name}`,
+      // libc stays loaded once the sandbox has looked at a lock.
+      sanitizeResources: false,
+      fn: async () => {
+        await using box = await Sandbox.create();
+        await body(box, await way.command("server"));
+      },
+    });
+
+  test("a monitor sleeps by default", async (box, server) => {
+    const { monitor } = await startAsleep(box, [...server, ...MONITORED]);
+    assertMatch(
+      titleOf(monitor),
+      /^server\S*: monitoring pid \d+ \(healthy\)$/,
+    );
+  });
+
+  test("--sleep-after=never stays awake", async (box, server) => {
+    await box.run([...server, ...MONITORED, "--sleep-after=never"]);
+    const awake = parentOf(box.pidfile("web.pid")!);
+    const program = Deno.readLinkSync(`/proc/${awake}/exe`);
+    await using other = await Sandbox.create();
+    await startAsleep(other, [...server, ...MONITORED]);
+    assertEquals(Deno.readLinkSync(`/proc/${awake}/exe`), program);
+  });
+
+  const SLEEPY = [...MONITORED, "--sleep-after=0"];
+
+  test("a monitor that sleeps restarts what crashes", async (box, server) => {
+    const { daemon: first, monitor } = await startAsleep(
+      box,
+      [...server, ...SLEEPY],
+    );
+    Deno.kill(first, "SIGSEGV");
+    const second = await successorOf(first, box);
+    assertEquals(parentOf(second), monitor);
+    await box.until(
+      "the title tells of the crash",
+      () =>
+        new RegExp(
+          `^server\\S*: monitoring pid ${second} \\(1 crashes: pid ${first}`,
+        )
+          .test(titleOf(monitor)),
+    );
+    await untilAsleep(box, monitor);
+  });
+
+  test("a monitor that sleeps ends with its daemon", async (box, server) => {
+    const { daemon, monitor } = await startAsleep(box, [...server, ...SLEEPY]);
+    Deno.kill(monitor, "SIGTERM");
+    await box.until(
+      "both have ended",
+      () => !isAlive(monitor) && !isAlive(daemon),
+    );
+    assertEquals(box.runFiles(), []);
+  });
+
+  test("a monitor is after many sleeps what it was", async (box, server) => {
+    const { daemon, monitor } = await startAsleep(box, [...server, ...SLEEPY]);
+    const seen = () => ({
+      fds: [...fdsOf(monitor)],
+      masks: ["SigBlk", "SigIgn"].map((mask) => signalsIn(monitor, mask)),
+      environ: box.read(`/proc/${monitor}/environ`),
+      cwd: Deno.readLinkSync(`/proc/${monitor}/cwd`),
+      umask: look(monitor)!.status.get("Umask"),
+      title: titleOf(monitor),
+    });
+    const before = seen();
+    for (let i = 0; i < 20; i++) await wakeOnce(box, monitor);
+    assertEquals(seen(), before);
+    assertEquals(parentOf(daemon), monitor);
+  });
+
+  test(
+    "a monitor that sleeps holds the caller's descriptors, in the foreground",
+    async (box, server) => {
+      const argv = [...server, "--monitor", "--pidfile=web.pid"];
+      const script = 'exec 7<"$1"; shift; exec "$@"';
+      Deno.writeTextFileSync(box.path("in"), "");
+      const { pid } = box.start(
+        ["sh", "-c", script, "sh", box.path("in"), ...argv, "--sleep-after=0"],
+      );
+      const first = await box.until("it runs", () => box.holder("web.pid"));
+      await untilItKnowsReady(box, pid);
+      for (let i = 0; i < 3; i++) await wakeOnce(box, pid);
+      const fds = fdsOf(pid);
+      assertEquals(
+        [0, 1, 2, 7].map((fd) => fds.get(fd)),
+        ["/dev/null", box.path("0.out"), box.path("0.err"), box.path("in")],
+      );
+      const count = fds.size;
+      Deno.kill(first, "SIGSEGV");
+      assertEquals(parentOf(await successorOf(first, box)), pid);
+      await untilItKnowsReady(box, pid);
+      assertEquals(fdsOf(pid).size, count);
+    },
+  );
+
+  test(
+    "a monitor sleeps while a restarted daemon starts",
+    async (box, server) => {
+      const { daemon: first, monitor } = await startAsleep(
+        box,
+        [...server, ...SLEEPY],
+      );
+      Deno.kill(first, "SIGSEGV");
+      const second = await box.until(
+        "the next daemon starts",
+        () => childrenOf(monitor).find((pid) => pid !== first),
+      );
+      // However far it has come: it can say nothing for now.
+      Deno.kill(second, "SIGSTOP");
+      await box.until("it is stopped", () => look(second)?.state === "T");
+      await untilAsleep(box, monitor);
+      await wakeOnce(box, monitor);
+      Deno.kill(second, "SIGCONT");
+      await box.until(
+        "it holds the pidfile",
+        () => box.holder("web.pid") === second,
+      );
+      await untilAsleep(box, monitor);
+      assert(titleOf(monitor).includes("(1 crashes: "));
+
+      // A third one has to wait, and the end is heard meanwhile.
+      Deno.kill(second, "SIGSEGV");
+      await box.until(
+        "the monitor backs off",
+        () => titleOf(monitor).includes("(2 crashes: ") && isAsleep(monitor),
+      );
+      Deno.kill(monitor, "SIGTERM");
+      await box.until("it has ended", () => !isAlive(monitor));
+      assertEquals([...box.runFiles(), ...box.processes()], []);
+    },
+  );
+
+  for (
+    const [word, status] of [["throw-early", 5], ["exit-early", 7]] as const
+  ) {
+    test(
+      `${word} is a start-up failure in a monitor's sleep`,
+      async (box, server) => {
+        const argv = [
+          "--monitor",
+          "--pidfile=web.pid",
+          "--sleep-after=0",
+          word,
+        ];
+        const { code } = await box.run([...server, ...argv]);
+        assertEquals(code, status);
+        assertEquals([...box.runFiles(), ...box.processes()], []);
+      },
+    );
+  }
+
+  test(
+    "a monitor sleeps while the first daemon starts",
+    async (box, server) => {
+      const argv = [
+        "--monitor",
+        "--pidfile=web.pid",
+        "--sleep-after=0",
+        "slow",
+      ];
+      const monitor = box.start([...server, ...argv]);
+      await box.until("the daemon starts", () => box.holder("web.pid"));
+      await untilAsleep(box, monitor.pid);
+      await wakeOnce(box, monitor.pid);
+      Deno.kill(monitor.pid, "SIGTERM");
+      assertEquals((await monitor.finished()).code, 143);
+      assertEquals([...box.runFiles(), ...box.processes()], []);
+    },
+  );
+
+  test(
+    "a monitor whose working directory was removed in its sleep ends with its daemon",
+    async (box, server) => {
+      const directory = box.path("gone");
+      Deno.mkdirSync(directory);
+      await box.run([...server, ...SLEEPY], { cwd: directory });
+      const daemon = box.holder("web.pid")!;
+      const monitor = parentOf(daemon);
+      await untilAsleep(box, monitor);
+      Deno.removeSync(directory);
+      Deno.kill(monitor, "SIGTERM");
+      await box.until(
+        "both have ended",
+        () => !isAlive(monitor) && !isAlive(daemon),
+      );
+      assertEquals(box.runFiles(), []);
+    },
+  );
+
+  if (!way.name.startsWith("deno compile")) continue;
+  test(
+    "a monitor whose program was removed waits until it is back",
+    async (box, server) => {
+      const [program, ...args] = server as [string, ...string[]];
+      const [here, away] = [box.path("server"), box.path("away")];
+      Deno.copyFileSync(program, here);
+      const { daemon, monitor } = await startAsleep(
+        box,
+        [here, ...args, ...SLEEPY],
+      );
+      Deno.renameSync(here, away);
+      Deno.kill(monitor, "SIGTERM");
+      // Another one sleeps and wakes up meanwhile.
+      await using other = await Sandbox.create();
+      const busy = await startAsleep(other, [...server, ...SLEEPY]);
+      await wakeOnce(other, busy.monitor);
+      assertEquals([isAsleep(monitor), parentOf(daemon)], [true, monitor]);
+      Deno.renameSync(away, here);
+      await box.until(
+        "both have ended",
+        () => !isAlive(monitor) && !isAlive(daemon),
+      );
+      assertEquals(box.runFiles(), []);
+    },
+  );
+}
