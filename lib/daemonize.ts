@@ -36,7 +36,8 @@ export interface DaemonOptions {
   /**
    * After how long without any event the monitor sleeps, `90s`, `2m` or `500ms`;
    * 1 s by default. It wakes up as the program, started again from the top:
-   * `"never"` is for one that does work before `daemonizeStart()`.
+   * `"never"` is for one that does work before `daemonizeStart()`, or whose
+   * files may change such that it does not start any more.
    */
   readonly sleepAfter?: string;
 }

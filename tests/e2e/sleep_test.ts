@@ -2,8 +2,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertLessOrEqual } from "@std/assert/less-or-equal";
-import type { assertMatch } from "@std/assert/match";
-import type { assertStringIncludes } from "@std/assert/string-includes";
 import {
   MONITORED,
   SLEEPY,

@@ -1,7 +1,6 @@
 /** What a monitor still knows after it has slept. */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import type { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import {
@@ -15,7 +14,6 @@ import {
   wakeOnce,
 } from "../monitored.ts";
 import { isAlive, look, parentOf, signalsIn, titleOf } from "../proc.ts";
-import type { CANNOT_UNSHARE } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const SLEEP_600 = ["--", "sleep", "600"];

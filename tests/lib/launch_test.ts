@@ -1,0 +1,181 @@
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { toBytes } from "../../ffi/c_string.ts";
+import { environment, setenv, unsetenv } from "../../ffi/environment.ts";
+import { getrlimit, RLIMIT_CORE, setrlimit } from "../../ffi/limit.ts";
+import { waitpid } from "../../ffi/process.ts";
+import { setSignalMask, Signal } from "../../ffi/signal.ts";
+import { Launcher } from "../../lib/launch.ts";
+import { Child } from "../children.ts";
+import { openFdCount } from "../descriptors.ts";
+import {
+  childrenThatEnded,
+  command,
+  LaunchedChild,
+  launchSleep,
+  leavePidfile,
+  SLEEP,
+} from "../launched.ts";
+import { fdsOf, signalsIn } from "../proc.ts";
+import { ask, ROOT } from "../program.ts";
+import { Sandbox } from "../sandbox.ts";
+import "../open_libc.ts";
+
+const NOT_UTF8 = Uint8Array.of(0xff, 0x80);
+
+function bytesOf(pid: number, file: "cmdline" | "environ"): Uint8Array {
+  return Deno.readFileSync(`/proc/${pid}/${file}`);
+}
+
+/** Strings with a NUL behind each, as `/proc` has them. */
+function terminated(strings: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(strings.flatMap((string) => [...string, 0]));
+}
+
+Deno.test("launch() gives the command no descriptor but the pidfile's", async () => {
+  await using box = await Sandbox.create();
+  const path = leavePidfile(box.path("pid"));
+  using other = new Child("sleep", "600");
+  using child = launchSleep(path);
+  const fds = fdsOf(await child.settled(box));
+  const pidfiles = [...fds].filter(([, to]) => to === path);
+  assertEquals(pidfiles.length, 1);
+  fds.delete(pidfiles[0]![0]);
+  assertEquals(fds, fdsOf(other.pid));
+});
+
+Deno.test("launch() without a pidfile gives the command nothing of ours", async () => {
+  await using box = await Sandbox.create();
+  using other = new Child("sleep", "600");
+  using child = launchSleep(undefined);
+  assertEquals(fdsOf(await child.settled(box)), fdsOf(other.pid));
+});
+
+Deno.test("launch() passes arguments on as they are", async () => {
+  await using box = await Sandbox.create();
+  const argv = [toBytes("two words"), toBytes("600"), toBytes(""), NOT_UTF8];
+  // A shell takes any, and stays.
+  const shell = ["sh", "-c", "while :; do sleep 9; done"].map(toBytes);
+  const command = {
+    path: toBytes("/bin/sh"),
+    argv: [...shell, ...argv],
+    ignored: [],
+  };
+  using child = new LaunchedChild(new Launcher(command, undefined));
+  const pid = await child.settled(box);
+  assertEquals(bytesOf(pid, "cmdline"), terminated(command.argv));
+});
+
+Deno.test("launch() gives the command the environment of that moment", async () => {
+  await using box = await Sandbox.create();
+  const launcher = new Launcher(SLEEP, undefined);
+  setenv("TEND_TEST_LAUNCH", "since it was prepared");
+  const before = environment();
+  using child = new LaunchedChild(launcher);
+  unsetenv("TEND_TEST_LAUNCH");
+  assertEquals(
+    bytesOf(await child.settled(box), "environ"),
+    terminated(before),
+  );
+});
+
+Deno.test("launch() holds back no signal in the command, and in us the same as before", () => {
+  const ours = [Signal.SIGTERM, Signal.SIGUSR1];
+  setSignalMask(ours);
+  using child = launchSleep(undefined);
+  const status = Deno.readTextFileSync("/proc/thread-self/status");
+  setSignalMask([]);
+  assertEquals(signalsIn(child.pid, "SigBlk"), []);
+  const mask = /^SigBlk:\s*(.*)$/m.exec(status)?.[1];
+  const bits = ours.reduce((bits, signal) => bits | 1 << (signal - 1), 0);
+  assertEquals(parseInt(mask!, 16), bits);
+});
+
+for (
+  const ignored of [[], [Signal.SIGPIPE], [Signal.SIGPIPE, Signal.SIGCHLD]]
+) {
+  Deno.test(`launch() ignores ${ignored.join() || "nothing"} in the command, as its caller did`, () => {
+    using child = new LaunchedChild(
+      new Launcher(command(["/bin/sleep", "600"], ignored), undefined),
+    );
+    // Deno has SIGPIPE ignored; the tests' own caller may have had others.
+    const others = signalsIn(Deno.pid, "SigIgn")
+      .filter((signal) => signal !== Signal.SIGPIPE);
+    const expected = new Set([...others, ...ignored]);
+    assertEquals(new Set(signalsIn(child.pid, "SigIgn")), expected);
+    assertEquals(signalsIn(child.pid, "SigCgt"), []);
+  });
+}
+
+Deno.test("launch() keeps a signal ignored that our caller has ignored", async () => {
+  await using box = await Sandbox.create();
+  const said = await ask(
+    box,
+    `
+    import { waitpid } from "${ROOT}/ffi/process.ts";
+    import { Launcher } from "${ROOT}/lib/launch.ts";
+    import { command } from "${ROOT}/tests/launched.ts";
+    const argv = ["/bin/grep", "SigIgn", "/proc/self/status"];
+    const { pid } = new Launcher(command(argv), undefined).launch(false);
+    waitpid(pid);`,
+    { under: ["sh", "-c", 'trap "" HUP QUIT; exec "$@"', "sh"] },
+  );
+  const mask = BigInt(`0x${said.split("\t")[1]}`);
+  // One that would end a process, one that would dump core. 32 is of libc's
+  // own, ignored in all that it spawns.
+  assertEquals(mask & 0x7fff_ffffn, 0b101n);
+});
+
+function coreLimits(pid: number): string[] {
+  const limits = Deno.readTextFileSync(`/proc/${pid}/limits`);
+  return /^Max core file size\s+(\S+)\s+(\S+)/m.exec(limits)!.slice(1);
+}
+
+Deno.test("launch() forbids core dumps by the soft limit, and only when it is to", () => {
+  const before = getrlimit(RLIMIT_CORE);
+  const { hard } = before;
+  const launcher = new Launcher(SLEEP, undefined);
+  setrlimit(RLIMIT_CORE, { soft: hard, hard });
+  using first = new LaunchedChild(launcher);
+  using second = new LaunchedChild(launcher, true);
+  using third = new LaunchedChild(launcher);
+  const ours = getrlimit(RLIMIT_CORE);
+  setrlimit(RLIMIT_CORE, before);
+  const [soft, most] = coreLimits(first.pid);
+  assertEquals(soft, most);
+  assertEquals(coreLimits(second.pid), ["0", most]);
+  assertEquals(coreLimits(third.pid), [soft, most]);
+  assertEquals(ours, { soft: hard, hard });
+});
+
+Deno.test("launch() leaves the command in our directory, with our standard descriptors", async () => {
+  await using box = await Sandbox.create();
+  using child = launchSleep(undefined);
+  const pid = await child.settled(box);
+  assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), Deno.cwd());
+  const standard = (pid: number) => [0, 1, 2].map((fd) => fdsOf(pid).get(fd));
+  assertEquals(standard(pid), standard(Deno.pid));
+});
+
+Deno.test("launch() says of a command that ends at once that it was ready", () => {
+  const launcher = new Launcher(command(["/bin/false"]), undefined);
+  for (let i = 0; i < 100; i++) {
+    const launched = launcher.launch(false);
+    assert(launched.kind === "ready");
+    assertEquals(waitpid(launched.pid), { kind: "exited", code: 1 });
+  }
+});
+
+Deno.test("launch() leaves us no descriptor and no child", async () => {
+  await using box = await Sandbox.create();
+  const path = leavePidfile(box.path("pid"));
+  for (const pidfile of [path, undefined]) {
+    const before = openFdCount();
+    const launcher = new Launcher(SLEEP, pidfile);
+    for (let i = 0; i < 20; i++) {
+      using _child = new LaunchedChild(launcher);
+    }
+    assertEquals(openFdCount(), before);
+    assertEquals(childrenThatEnded(), []);
+  }
+});
