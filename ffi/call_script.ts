@@ -13,7 +13,7 @@ const OPERANDS = 6;
 const STEP_SIZE = (2 + OPERANDS + 3) * WORD;
 
 /** What a step may be that is no system call, and its number. */
-const OWN = { return: -1, differ: -2, decimal: -3 } as const;
+const OWN = { return: -1, differ: -2, decimal: -3, invoke: -4 } as const;
 
 /** A word of a script, to be an operand by what is in it then. */
 export interface Cell {

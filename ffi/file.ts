@@ -39,6 +39,7 @@ const libc = bind({
     result: "i32",
   },
   chdir: { parameters: ["buffer" /* const char * */], result: "i32" },
+  fchdir: { parameters: ["i32" /* int fd */], result: "i32" },
   umask: { parameters: ["u32" /* mode_t */], result: "u32" },
   mkdir: {
     parameters: ["buffer", /* const char * */ "u32" /* mode_t */],
@@ -83,6 +84,7 @@ export const O_PATH = 0o10000000;
 export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
 const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const F_OK = 0;
@@ -211,6 +213,18 @@ export function statFile(path: CString): FileStat {
 }
 
 /**
+ * Looks at a file by name, or at a symbolic link: `lstat()`.
+ *
+ * @param path The file.
+ * @returns What tend asks of it.
+ * @throws {LibcError} `ENOENT`, `EACCES` and others.
+ */
+export function lstatFile(path: CString): FileStat {
+  const name = cString(path);
+  return statx("lstat", AT_FDCWD, name, AT_SYMLINK_NOFOLLOW);
+}
+
+/**
  * Looks at an open file: `fstat()`.
  *
  * @param fd Its descriptor.
@@ -282,6 +296,16 @@ export function isDirectory(stat: FileStat): boolean {
 export function chdir(path: CString): void {
   const name = cString(path);
   checked("chdir", libc.chdir(name));
+}
+
+/**
+ * Changes the working directory to an open one.
+ *
+ * @param fd The directory.
+ * @throws {LibcError} `ENOTDIR`, `EACCES`.
+ */
+export function fchdir(fd: number): void {
+  checked("fchdir", libc.fchdir(fd));
 }
 
 /**

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
+import { addressOf, CallScript, type Cell } from "./call_script.ts";
+import { bind, Errno, errno, LibcError, symbol } from "./libc.ts";
 import { threadCount } from "./process.ts";
+import { type ReadyScript, readyScript } from "./run_script.ts";
 
 const libc = bind({
-  fork: { parameters: [], result: "i32" }, // pid_t
   madvise: {
     parameters: [
       "u64", // void *addr
@@ -36,7 +37,7 @@ interface Ranges {
   readonly high: readonly [bigint, bigint];
 }
 
-let ranges: Ranges | undefined;
+let script: ForkScript | undefined;
 
 /**
  * Forks, such that the child can go on in JavaScript.
@@ -44,7 +45,8 @@ let ranges: Ranges | undefined;
  * V8 marks its memory as not to be inherited (`MADV_DONTFORK`), and the child
  * of a plain `fork()` dies on its way back into JavaScript. So the mark is
  * taken away first. A heap page that V8 mapped between that and `fork()` would
- * still be missing in the child: nothing else is done in between.
+ * still be missing in the child, and calling a function is enough to need one:
+ * so a script does both, with no JavaScript in between.
  *
  * @returns Which process this is, and in the parent the child's pid.
  * @throws {Error} When the process has more than one thread: the child would
@@ -59,20 +61,56 @@ export function fork(): Fork {
         "have one (compile with --v8-flags=--single-threaded)",
     );
   }
-  const { low, high } = ranges ??= findRanges();
-  const { madvise, fork } = libc;
-  doFork(madvise(low[0], low[1], MADV_DOFORK));
-  doFork(madvise(high[0], high[1], MADV_DOFORK));
-  const pid = fork();
+  script ??= makeScript();
+  script.ready.set(script.pid, -1n);
+  script.ready.run();
+  const pid = Number(script.ready.get(script.pid));
   if (pid === 0) return { role: "child" };
-  return { role: "parent", pid: checked("fork", pid) };
+  if (pid > 0) return { role: "parent", pid };
+  const advice = Number(script.ready.get(script.advice));
+  // It passes over what is not mapped, and says so at the end.
+  if (advice !== 0 && advice !== -Errno.ENOMEM) {
+    throw new LibcError("madvise(MADV_DOFORK)", -advice);
+  }
+  throw new LibcError("fork", errno());
 }
 
-/** `madvise()` passes over what is not mapped, and says `ENOMEM` at the end. */
-function doFork(result: number): void {
-  if (result === 0) return;
-  const why = errno();
-  if (why !== Errno.ENOMEM) throw new LibcError("madvise(MADV_DOFORK)", why);
+/** The script, and the words where its results are. */
+interface ForkScript {
+  readonly ready: ReadyScript;
+  readonly advice: Cell;
+  readonly pid: Cell;
+}
+
+/** libc's own `fork()`: it sees to what the child has of libc's. */
+function makeScript(): ForkScript {
+  const { low, high } = findRanges();
+  const calls = new CallScript();
+  const [advice, pid] = [calls.cell(), calls.cell(-1)];
+  const fine = calls.cell(-Errno.ENOMEM);
+  const advise = (
+    label: string,
+    [start, length]: readonly [bigint, bigint],
+    next: string,
+  ) => {
+    const check = `${label}?`;
+    calls.step(label, "madvise", [start, length, MADV_DOFORK], {
+      result: advice,
+      failed: check,
+      zero: next,
+      positive: next,
+    });
+    calls.step(check, "differ", [addressOf(advice), addressOf(fine)], {
+      zero: next,
+      positive: "done",
+    });
+  };
+  const address = Deno.UnsafePointer.value(symbol("fork"));
+  advise("low", low, "high");
+  advise("high", high, "fork");
+  calls.step("fork", "invoke", [address], { result: pid });
+  calls.step("done", "return");
+  return { ready: readyScript(calls), advice, pid };
 }
 
 /**

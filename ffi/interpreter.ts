@@ -5,10 +5,10 @@
  *
  * A step is 11 words: the number of the system call, the addresses of its six
  * operands, the address where its result goes, and the addresses of the steps
- * that follow a result below, equal to and above 0. Three numbers below 0 are no
+ * that follow a result below, equal to and above 0. Four numbers below 0 are no
  * system calls: -1 returns to the caller, -2 asks whether the words at two
  * addresses differ, -3 writes its first operand in decimal, with a line feed, to
- * the address that is its second.
+ * the address that is its second, -4 calls the function at its first operand.
  *
  * @module
  */
@@ -35,8 +35,8 @@ export const INTERPRETER: Readonly<
     ["48 29 c2", "sub %rax, %rdx"],
     ["48 89 51 08", "mov %rdx, 8(%rcx)"],
     ["eb 04", "jmp step"],
-    // A function of one parameter, the first step. What follows leaves the stack
-    // alone: a child that shares it with its parent comes through here too.
+    // A function of one parameter, the first step. What follows, but for -4,
+    // leaves the stack alone: a child that shares it comes through here too.
     ["53", "call: push %rbx"],
     ["48 89 fb", "mov %rdi, %rbx"],
     // The operands of a step are addresses.
@@ -70,9 +70,11 @@ export const INTERPRETER: Readonly<
     ["eb ac", "jmp step"],
     // A number below 0 is no system call.
     ["48 ff c0", "own: inc %rax"],
-    ["74 50", "jz return"],
+    ["74 5b", "jz return"],
     ["48 ff c0", "inc %rax"],
-    ["74 3e", "jz compare"],
+    ["74 49", "jz compare"],
+    ["48 ff c0", "inc %rax"],
+    ["75 3e", "jnz invoke"],
     // Writes a number in decimal, with a line feed: how many digits, then each.
     ["48 89 f8", "mov %rdi, %rax"],
     ["b9 0a 00 00 00", "mov $10, %ecx"],
@@ -94,13 +96,17 @@ export const INTERPRETER: Readonly<
     ["75 ed", "jnz digit"],
     ["48 89 f8", "mov %rdi, %rax"],
     ["48 29 f0", "sub %rsi, %rax"],
-    ["eb 98", "jmp result"],
+    ["eb 93", "jmp result"],
+    // A function of the C library that returns an int.
+    ["ff d7", "invoke: call *%rdi"],
+    ["48 98", "cltq"],
+    ["eb 8d", "jmp result"],
     // Whether two words differ.
     ["31 c0", "compare: xor %eax, %eax"],
     ["48 8b 0f", "mov (%rdi), %rcx"],
     ["48 3b 0e", "cmp (%rsi), %rcx"],
     ["0f 95 c0", "setne %al"],
-    ["eb 8b", "jmp result"],
+    ["eb 80", "jmp result"],
     ["5b", "return: pop %rbx"],
     ["c3", "ret"],
   ],
@@ -120,9 +126,9 @@ export const INTERPRETER: Readonly<
     ["cb0a016b", "sub x11, x11, x10"],
     ["a9002d2a", "stp x10, x11, [x9]"],
     ["14000003", "b step"],
-    // A function of one parameter, the first step. What follows leaves the stack
-    // alone: a child that shares it with its parent comes through here too.
-    ["f81f0ff3", "call: str x19, [sp, #-16]!"],
+    // A function of one parameter, the first step. What follows, but for -4,
+    // leaves the stack alone: a child that shares it comes through here too.
+    ["a9bf7bf3", "call: stp x19, x30, [sp, #-16]!"],
     ["aa0003f3", "mov x19, x0"],
     // The operands of a step are addresses.
     ["a9408660", "step: ldp x0, x1, [x19, #8]"],
@@ -150,9 +156,11 @@ export const INTERPRETER: Readonly<
     ["17ffffeb", "b step"],
     // A number below 0 is no system call.
     ["b1000508", "own: adds x8, x8, #1"],
-    ["54000300", "b.eq return"],
+    ["540003a0", "b.eq return"],
     ["b1000508", "adds x8, x8, #1"],
-    ["54000220", "b.eq compare"],
+    ["540002c0", "b.eq compare"],
+    ["b1000508", "adds x8, x8, #1"],
+    ["54000221", "b.ne invoke"],
     // Writes a number in decimal, with a line feed: how many digits, then each.
     ["d2800149", "mov x9, #10"],
     ["aa0003ea", "mov x10, x0"],
@@ -169,14 +177,18 @@ export const INTERPRETER: Readonly<
     ["aa0a03e0", "mov x0, x10"],
     ["b5ffff60", "cbnz x0, digit"],
     ["cb010180", "sub x0, x12, x1"],
-    ["17ffffe3", "b result"],
+    ["17ffffe1", "b result"],
+    // A function of the C library that returns an int.
+    ["d63f0000", "invoke: blr x0"],
+    ["93407c00", "sxtw x0, w0"],
+    ["17ffffde", "b result"],
     // Whether two words differ.
     ["f9400000", "compare: ldr x0, [x0]"],
     ["f9400021", "ldr x1, [x1]"],
     ["eb01001f", "cmp x0, x1"],
     ["9a9f07e0", "cset x0, ne"],
-    ["17ffffde", "b result"],
-    ["f84107f3", "return: ldr x19, [sp], #16"],
+    ["17ffffd9", "b result"],
+    ["a8c17bf3", "return: ldp x19, x30, [sp], #16"],
     ["d65f03c0", "ret"],
   ],
 };

@@ -19,6 +19,7 @@ const libc = bind({
   getpid: { parameters: [], result: "i32" }, // pid_t
   getppid: { parameters: [], result: "i32" }, // pid_t
   setsid: { parameters: [], result: "i32" }, // pid_t
+  getpgid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
   kill: { parameters: ["i32", /* pid_t */ "i32" /* int sig */], result: "i32" },
   waitpid: {
     parameters: [
@@ -81,6 +82,17 @@ export function getppid(): number {
  */
 export function setsid(): number {
   return checked("setsid", libc.setsid());
+}
+
+/**
+ * Asks whether a process is in the process group of this one.
+ *
+ * @param pid The process.
+ * @returns Whether it is; also when there is no such process.
+ */
+export function isInOurGroup(pid: number): boolean {
+  const group = libc.getpgid(pid);
+  return group === -1 || group === libc.getpgid(0);
 }
 
 /**
@@ -206,8 +218,24 @@ const PF_FORKNOEXEC = 0x40;
  */
 export function hasExeced(pid: number): boolean {
   const fields = procStat(pid);
-  if (fields !== undefined) return (Number(fields[6]) & PF_FORKNOEXEC) === 0;
-  return libc.kill(pid, 0) === 0;
+  // Another PID namespace's has another process under that number.
+  if (fields !== undefined && Number(fields[1]) === libc.getpid()) {
+    return (Number(fields[6]) & PF_FORKNOEXEC) === 0;
+  }
+  return !hasEnded(pid);
+}
+
+/**
+ * Asks whether a child has ended, and leaves it to be waited for.
+ *
+ * @param pid The child.
+ * @returns Whether it has.
+ */
+export function hasEnded(pid: number): boolean {
+  const info = new Uint8Array(SIGINFO_SIZE);
+  const options = WEXITED | WNOHANG | WNOWAIT;
+  // Its first field is the signal, 0 where none has come.
+  return libc.waitid(P_PID, pid, info, options) === 0 && info[0] !== 0;
 }
 
 /**

@@ -57,6 +57,7 @@ const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
 const IN_DELETE = 0x200;
 const POLLIN = 1;
+const INT_MAX = 0x7fff_ffff;
 /** The same number on every architecture, as all calls since Linux 5.0. */
 const SYS_PIDFD_OPEN = 434n;
 
@@ -91,7 +92,9 @@ export function waitReadable(
     view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
   });
   const pollfds = new Uint8Array(view.buffer);
-  const count = libc.poll(pollfds, BigInt(fds.length), timeout);
+  // An int is 24 days: whoever waits for longer hears of that too early.
+  const milliseconds = Math.min(timeout, INT_MAX);
+  const count = libc.poll(pollfds, BigInt(fds.length), milliseconds);
   if (count === 0) return undefined;
   if (count === -1) {
     const why = errno();

@@ -14,7 +14,7 @@ import { fromBytes } from "../ffi/c_string.ts";
 import { environ } from "../ffi/environment.ts";
 import { readFile } from "../ffi/file.ts";
 import { LibcError, symbol } from "../ffi/libc.ts";
-import { hasExeced, procStat, waitpid } from "../ffi/process.ts";
+import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { type ReadyScript, readyScript } from "../ffi/run_script.ts";
 import { Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
@@ -22,6 +22,7 @@ import {
   type Effects,
   type LaunchCells,
   launchScript,
+  LINE_FEEDS,
 } from "./launch_script.ts";
 import type { Command } from "./monitor_state.ts";
 import { isOurs, removeLeftovers } from "./pidfile.ts";
@@ -107,6 +108,7 @@ export class Launcher {
     script.set(cells.environ, Deno.UnsafePointer.value(environ()));
     script.set(cells.unblocked, 1n);
     script.set(cells.exec, 0n);
+    for (const word of cells.text) script.set(word, LINE_FEEDS);
     script.run();
     const pid = Number(script.get(cells.pid));
     if (pid < 0) return { kind: "declined" };
@@ -208,8 +210,8 @@ function signalsOf(status: string, line: "Cgt" | "Ign"): number[] {
 function becameCommand(pid: number): boolean {
   for (;;) {
     // In this order: what was not noted of a zombie never will be.
-    const isZombie = procStat(pid)?.[0] === "Z";
+    const ended = hasEnded(pid);
     if (hasExeced(pid)) return true;
-    if (isZombie) return false;
+    if (ended) return false;
   }
 }

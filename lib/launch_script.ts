@@ -29,8 +29,10 @@ const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
 /** The lowest descriptor for a pidfile, as in `pidfile.ts`. */
 const PIDFILE_FD = 100;
-/** As many digits as a word can have, and the line feed. */
-const DECIMAL_SIZE = 24;
+/** Room for a pid and a line feed, twice as long as the longest. */
+const TEXT_SIZE = 16;
+/** A word of line feeds. */
+export const LINE_FEEDS = 0x0a0a_0a0a_0a0a_0a0an;
 /** `struct rlimit`. */
 const RLIMIT_SIZE = 16;
 
@@ -63,6 +65,8 @@ export interface LaunchCells {
   readonly noCore: Cell;
   /** The address of the environment. */
   readonly environ: Cell;
+  /** The pidfile's text, {@linkcode LINE_FEEDS} before each launch. */
+  readonly text: readonly [Cell, Cell];
   /** The child; below 0 without one. */
   readonly pid: Cell;
   /** The same, as the child has it. */
@@ -79,6 +83,7 @@ class LaunchWriter extends ScriptWriter {
     rehearsal: this.cell(),
     noCore: this.cell(),
     environ: this.cell(),
+    text: [this.cell(), this.cell()],
     pid: this.cell(-1),
     self: this.cell(),
     unblocked: this.cell(),
@@ -173,9 +178,10 @@ function limitCore(writer: LaunchWriter): void {
 function takePidfile(writer: LaunchWriter, name: Place): void {
   const { cells: { self }, seen } = writer;
   const [low, fd] = [writer.cell(), writer.cell()];
-  const [length, written] = [writer.cell(), writer.cell()];
+  const length = writer.cell();
+  const padded = writer.cell(TEXT_SIZE);
+  const written = writer.cell();
   const flock = writer.words(F_WRLCK, 0n, 0n, 0n); // all of the file
-  const text = writer.room(DECIMAL_SIZE);
   const opened = writer.stat();
   const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   writer.must("decline", "openat", [AT_FDCWD, name, flags], { result: low });
@@ -189,10 +195,12 @@ function takePidfile(writer: LaunchWriter, name: Place): void {
   writer.must("decline", "fcntl", [fd, F_SETLK, flock]);
   // Somebody may have removed it before we had the lock.
   writer.mustName("decline", name, seen);
+  // Line feeds go over what a longer number would leave for a moment: to a
+  // shell, a second pid.
+  const text = addressOf(writer.cells.text[0]);
   writer.add("decimal", [self, text], { result: length });
-  writer.must("decline", "write", [fd, text, length], { result: written });
-  writer.mustEqual("withdraw", addressOf(length), addressOf(written));
-  // What is left of a longer number is behind the line feed, where nobody reads.
+  writer.must("decline", "write", [fd, text, padded], { result: written });
+  writer.mustEqual("withdraw", addressOf(padded), addressOf(written));
   writer.must("withdraw", "ftruncate", [fd, length]);
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
+import { isInOurGroup } from "../ffi/process.ts";
 import { type ReceivedSignal, Signal } from "../ffi/signal.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
@@ -117,8 +118,9 @@ function passOnAndNote(
   { received: { signal, fromKernel } }: { received: ReceivedSignal },
 ): void {
   if (STOP_SIGNALS.includes(signal)) state.phase = "stopping";
-  // The terminal has sent it to the daemon too, for the same process group.
-  if (!fromKernel) passOn(signal, state.daemonPid);
+  // The terminal has sent it to the whole process group.
+  if (fromKernel && isInOurGroup(state.daemonPid)) return;
+  passOn(signal, state.daemonPid);
 }
 
 /**

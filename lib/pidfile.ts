@@ -16,6 +16,7 @@ import {
   fstat,
   isRegularFile,
   isThere,
+  lstatFile,
   O_APPEND,
   O_CREAT,
   O_NOCTTY,
@@ -24,7 +25,6 @@ import {
   O_RDWR,
   open,
   rename,
-  statFile,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlSetlk } from "../ffi/lock.ts";
@@ -279,7 +279,7 @@ export function removeLeftovers(pidfile: string): boolean {
  */
 export function isOurs(path: string): boolean {
   try {
-    const file = statFile(path);
+    const file = lstatFile(path);
     return isRegularFile(file) && file.nlink === 1 && file.uid === geteuid();
   } catch (error) {
     if (error instanceof LibcError) return false;

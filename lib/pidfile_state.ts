@@ -13,6 +13,7 @@ import {
   isRegularFile,
   isSameFile,
   O_NOCTTY,
+  O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
@@ -178,7 +179,8 @@ function deleteStale(
  */
 export function removeIfStale(path: string): boolean {
   try {
-    const fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
+    const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    const fd = open(path, flags);
     try {
       return deleteStale(path, fd, fstat(fd)).kind === "none";
     } finally {

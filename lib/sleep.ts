@@ -30,10 +30,11 @@ import { Errno, LibcError } from "../ffi/libc.ts";
 import { argumentRoom, LONGEST_ARGUMENT } from "../ffi/limit.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { getpid } from "../ffi/process.ts";
+import { isIgnored, setDisposition, Signal } from "../ffi/signal.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
-import { encodeStage, STAGE_VARIABLE } from "./stage.ts";
+import { encodeStage, STAGE_VARIABLE, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -61,6 +62,8 @@ export function fallAsleep(
     state.log = logState();
     const keptFd = open("/proc/self/exe", O_PATH);
     opened.push(keptFd);
+    const cwdFd = open(".", O_PATH);
+    opened.push(cwdFd);
     const shown = shownArgv();
     const image = sleeperImage({
       name: readFile("/proc/self/comm").slice(0, -1),
@@ -69,11 +72,11 @@ export function fallAsleep(
       // A compiled program without a name would not find its own code, and the
       // daemon would lose its monitor: that one waits for the name to be back.
       keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
-      ...wakingArguments(state, self, shown, keptFd),
+      ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
     });
-    const programFd = memfdProgram("tend", image);
+    const programFd = sparedOfXfsz(() => memfdProgram("tend", image));
     opened.push(programFd);
-    for (const fd of [...inherited, keptFd]) setCloseOnExec(fd, false);
+    for (const fd of [...inherited, keptFd, cwdFd]) setCloseOnExec(fd, false);
     fexecve(programFd, shown);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -85,6 +88,17 @@ export function fallAsleep(
   }
 }
 
+/** A limit of file sizes counts here too: an error then, and not our end. */
+function sparedOfXfsz<T>(write: () => T): T {
+  if (isIgnored(Signal.SIGXFSZ)) return write();
+  setDisposition(Signal.SIGXFSZ, "ignore");
+  try {
+    return write();
+  } finally {
+    setDisposition(Signal.SIGXFSZ, "default");
+  }
+}
+
 /**
  * The arguments and the environment of the program that wakes up.
  *
@@ -92,16 +106,14 @@ export function fallAsleep(
  * asleep would be too late.
  */
 function wakingArguments(
-  state: MonitorState,
+  stage: WokenStage,
   self: SelfImage,
   shown: readonly Uint8Array[],
-  keptFd: number,
 ): { argv: readonly CString[]; env: readonly CString[] } {
-  const stage = { role: "woken", state, keptFd } as const;
   const record = `${STAGE_VARIABLE}=${encodeStage(stage, getpid())}`;
   // A program that runs a command has all in its record, and needs no
   // arguments: so `ps` shows the same while it wakes up.
-  const argv = state.command === undefined ? self.argv : shown;
+  const argv = stage.state.command === undefined ? self.argv : shown;
   const env = [...environment(), toBytes(record)];
   const strings = [...argv, ...env];
   const size = strings.reduce((sum, { length }) => sum + length + 9, 0);

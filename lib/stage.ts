@@ -11,7 +11,9 @@
  */
 import { fromBytes } from "../ffi/c_string.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
+import { fchdir } from "../ffi/file.ts";
 import { getenv, setenv, unsetenv } from "../ffi/environment.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { getpid, getppid, isChild } from "../ffi/process.ts";
 import { decodeMonitorState, encodeMonitorState } from "./monitor_record.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -43,6 +45,8 @@ export interface WokenStage {
   readonly state: MonitorState;
   /** The program that it was, for the sleeper alone. */
   readonly keptFd: number;
+  /** Its working directory, which Deno would not start in once it is removed. */
+  readonly cwdFd: number;
 }
 
 /** What a process is to be. */
@@ -89,11 +93,27 @@ export function takeStage(): Stage | undefined {
     checkChild(stage.state);
     const { signalFd, startupFd, notifyFd, deadlineFd } = stage.state;
     keep({ signalFd, startupFd, notifyFd, deadlineFd });
-    if (closesOnExec(stage.keptFd) !== undefined) close(stage.keptFd);
+    keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
+    returnTo(stage.cwdFd);
+    close(stage.keptFd);
+    close(stage.cwdFd);
   } else {
     keep({ notifyFd: stage.notifyFd });
   }
   return stage;
+}
+
+/**
+ * Goes back to the working directory, which is another by now only if it was
+ * removed: a relative name must not mean something below `/` then.
+ */
+function returnTo(cwdFd: number): void {
+  try {
+    fchdir(cwdFd);
+  } catch (error) {
+    // Not ours to search any more; but then it was not removed, and we are in it.
+    if (!(error instanceof LibcError)) throw error;
+  }
 }
 
 /** A forged record could have us signal somebody else's process. */
@@ -173,10 +193,13 @@ function decodeStart(
   return { role, notifyFd, coreDumped };
 }
 
-function decodeWoken({ state, keptFd }: Record<string, unknown>): WokenStage {
+function decodeWoken(
+  { state, keptFd, cwdFd }: Record<string, unknown>,
+): WokenStage {
   if (!isInteger(keptFd, 3)) throw invalid("keptFd is not a descriptor");
+  if (!isInteger(cwdFd, 3)) throw invalid("cwdFd is not a descriptor");
   try {
-    return { role: "woken", state: decodeMonitorState(state), keptFd };
+    return { role: "woken", state: decodeMonitorState(state), keptFd, cwdFd };
   } catch (error) {
     if (error instanceof Error) throw invalid(`state: ${error.message}`);
     throw error;

@@ -10,9 +10,13 @@ import {
   exitNow,
   getpid,
   getppid,
+  hasEnded,
+  hasExeced,
+  kill,
   threadCount,
   waitpid,
 } from "../../ffi/process.ts";
+import { Signal } from "../../ffi/signal.ts";
 import { exitStatusOf } from "../../ffi/wait_status.ts";
 import { processStatusMsg } from "../../lib/process_status.ts";
 
@@ -21,6 +25,20 @@ declare const gc: () => void;
 /** What the child tries; it says what came of it. */
 const TRIALS: Record<string, () => unknown> = {
   threads: threadCount,
+  hasExeced: () => {
+    const forked = fork();
+    if (forked.role === "child") {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      exitNow(1);
+    }
+    const { pid } = forked;
+    const seen = [hasExeced(pid), hasEnded(pid)];
+    kill(pid, Signal.SIGKILL);
+    while (!hasEnded(pid));
+    seen.push(hasExeced(pid));
+    waitpid(pid);
+    return seen;
+  },
   javascript: () => new Function("n", "return n * 2")(21),
   pids: () => [
     // Read before the fork, too; see below.

@@ -37,6 +37,12 @@ Deno.test({
     await t.step("the child has one thread", async () => {
       assertEquals(await ask("threads"), 1);
     });
+    await t.step(
+      "hasExeced() is false of it, and of what is left of it",
+      async () => {
+        assertEquals(await ask("hasExeced"), [false, false, false]);
+      },
+    );
     await t.step("the child runs new JavaScript", async () => {
       assertEquals(await ask("javascript"), 42);
     });

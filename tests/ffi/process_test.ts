@@ -224,14 +224,6 @@ Deno.test("hasExeced() is true of such a child when it has ended", async () => {
   assertEquals(hasExeced(child.pid), true);
 });
 
-Deno.test("hasExeced() is false of a child that goes on as what it was", async () => {
-  await using box = await Sandbox.create();
-  await box.run(["mkfifo", box.path("fifo")]);
-  const { pid } = box.start(["sh", "-c", "(read line; :) <>fifo; :"]);
-  const fork = await box.until("sh has forked", () => childrenOf(pid)[0]);
-  assertEquals(hasExeced(fork), false);
-});
-
 Deno.test("procStat() begins with the state after any name", async () => {
   await using box = await Sandbox.create();
   const program = box.path("a) R 1 (b");

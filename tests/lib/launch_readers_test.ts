@@ -33,8 +33,9 @@ const OBSERVE = `
       const before = fcntlGetlk(fd);
       const text = new TextDecoder().decode(bytes.subarray(0, read(fd, bytes)));
       const after = fcntlGetlk(fd);
-      const [line, ...rest] = text.split("\\n");
-      if (!/^[1-9][0-9]*$/.test(line) || rest.length === 0) wrong.push({ text });
+      const [line] = text.split("\\n");
+      // One number, whoever reads all of it. NULs: it is being cut.
+      if (!/^[1-9][0-9]*\\n[\\n\\0]*$/.test(text)) wrong.push({ text });
       // Who has it and has written it is in it for as long as he has it.
       if (pids.has(before) && before === after && Number(line) !== before) {
         wrong.push({ before, text, after });

@@ -8,6 +8,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { getenv, setenv, unsetenv } from "../../ffi/environment.ts";
+import { O_RDONLY, open } from "../../ffi/file.ts";
 import { getppid } from "../../ffi/process.ts";
 import {
   decodeStage,
@@ -29,7 +30,8 @@ const INT_MAX = 0x7fff_ffff;
 function anyStage(random: Random): Stage {
   if (random.below(2) === 0) {
     const keptFd = random.pick([3, 14, INT_MAX]);
-    return { role: "woken", state: anyState(random), keptFd };
+    const cwdFd = random.pick([3, 15, INT_MAX]);
+    return { role: "woken", state: anyState(random), keptFd, cwdFd };
   }
   return {
     role: random.pick(ROLES),
@@ -231,20 +233,23 @@ Deno.test("takeStage() refuses a descriptor that is not open", () => {
 function wokenStage(changes: Partial<MonitorState>): Stage {
   const [signalFd, deadlineFd] = [timerfd(), timerfd()];
   const keptFd = timerfd();
-  for (const fd of [signalFd, deadlineFd, keptFd]) setCloseOnExec(fd, false);
+  const cwdFd = open(".", O_RDONLY);
+  for (const fd of [signalFd, deadlineFd, keptFd, cwdFd]) {
+    setCloseOnExec(fd, false);
+  }
   const none = { startupFd: -1, notifyFd: -1, signalFd, deadlineFd };
   const state = { ...anyState(new Random(1)), ...none, ...changes };
-  return { role: "woken", state, keptFd };
+  return { role: "woken", state, keptFd, cwdFd };
 }
 
 Deno.test("takeStage() takes a monitor's, closes the program that was kept for it, and has the rest closed on exec", () => {
   const stage = wokenStage({ phase: "backingOff" });
   assertEquals(take(encodeStage(stage, Deno.pid)), stage);
   assert(stage.role === "woken");
-  const { state: { signalFd, deadlineFd }, keptFd } = stage;
+  const { state: { signalFd, deadlineFd }, keptFd, cwdFd } = stage;
   assertEquals(
-    [signalFd, deadlineFd, keptFd].map(closesOnExec),
-    [true, true, undefined],
+    [signalFd, deadlineFd, keptFd, cwdFd].map(closesOnExec),
+    [true, true, undefined, undefined],
   );
   close(signalFd);
   close(deadlineFd);
@@ -268,8 +273,8 @@ Deno.test("takeStage() refuses a monitor's whose daemon is not its child", () =>
 
 function closeWoken(stage: Stage): void {
   assert(stage.role === "woken");
-  const { state: { signalFd, deadlineFd }, keptFd } = stage;
-  [signalFd, deadlineFd, keptFd].forEach(close);
+  const { state: { signalFd, deadlineFd }, keptFd, cwdFd } = stage;
+  [signalFd, deadlineFd, keptFd, cwdFd].forEach(close);
 }
 
 Deno.test("takeStage() takes a stage that nobody waits for", () => {
