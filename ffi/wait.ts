@@ -163,18 +163,27 @@ export function setTimerfd(fd: number, deadline: number): void {
 
 /**
  * Makes a descriptor that can be read once a name in a directory has come or
- * gone, or one of its files was written.
+ * gone, or a file was written. Other files there may be: our own log.
  *
  * @param directory The directory.
+ * @param file The file; it need not be there.
  * @returns The descriptor; it is closed on exec.
  * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
  */
-export function inotifyChanges(directory: CString): number {
-  const path = cString(directory);
+export function inotifyChanges(directory: CString, file: CString): number {
+  const [directoryPath, filePath] = [cString(directory), cString(file)];
   const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
-  const mask = IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
-  try {
+  const watch = (path: Uint8Array<ArrayBuffer>, mask: number) =>
     checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
+  try {
+    watch(directoryPath, IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE);
+    try {
+      watch(filePath, IN_MODIFY);
+    } catch (error) {
+      if (!(error instanceof LibcError && error.errno === Errno.ENOENT)) {
+        throw error;
+      }
+    }
   } catch (error) {
     close(fd);
     throw error;

@@ -22,7 +22,7 @@ import { catchSignals } from "./pass_on.ts";
 import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { disableCoreDumps } from "./restart.ts";
-import { type SelfImage, selfImage } from "./self_image.ts";
+import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
 import { takeStage, withStage } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
@@ -158,7 +158,7 @@ function firstState(
     // Now, and not when it is wanted: then there may be none to be had.
     deadlineFd: timerfd(),
     sleepAfter,
-    program: undefined,
+    program: executablePath(),
     log: undefined,
   };
 }

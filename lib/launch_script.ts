@@ -195,6 +195,11 @@ function takePidfile(writer: LaunchWriter, name: Place): void {
   writer.must("decline", "fcntl", [fd, F_SETLK, flock]);
   // Somebody may have removed it before we had the lock.
   writer.mustName("decline", name, seen);
+  // Line feeds first, as many as may be needed: of what is written behind the
+  // end of a file, others may see a part.
+  const pad = [fd, writer.words(LINE_FEEDS, LINE_FEEDS), TEXT_SIZE];
+  const end = writer.lengthOf(opened);
+  writer.must("decline", "pwrite64", [...pad, end]);
   // Line feeds go over what a longer number would leave for a moment: to a
   // shell, a second pid.
   const text = addressOf(writer.cells.text[0]);

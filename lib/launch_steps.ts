@@ -27,7 +27,7 @@ const AT_EMPTY_PATH = 0x1000;
  * `struct stat`. Its first four words are device and inode, and mode, number of
  * links and owner, in another order on x86-64 and aarch64.
  */
-const STAT = { size: 144, same: [0, 8, 16, 24] } as const;
+const STAT = { size: 144, same: [0, 8, 16, 24], length: 48 } as const;
 
 /** Where a step goes on; `then` is for every result but failure. */
 export interface Outcome extends Successors {
@@ -114,6 +114,11 @@ export class ScriptWriter {
       })) as [Place, Place];
       this.mustEqual(otherwise, in_a, in_b);
     }
+  }
+
+  /** How long a file was when it was looked at. */
+  lengthOf({ place }: Place): Cell {
+    return { cell: place + STAT.length };
   }
 
   /** Ends the process; its status is 0. */

@@ -91,19 +91,19 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   const watched = [signalFd, startupFd, deadlineFd, state.notifyFd]
     .filter((fd) => fd !== -1);
   // A caller that waits for us is not to wait for us to wake up.
-  const isAlone = state.notifyFd === -1;
-  const mayPrepare = isAlone && state.phase === "running" &&
-    !starter.isPrepared;
-  const patience = Math.min(
-    isAlone ? sleepAfter ?? Infinity : Infinity,
-    mayPrepare ? PREPARE_AFTER_MS : Infinity,
-  );
-  const ready = waitReadable(watched, patience === Infinity ? -1 : patience);
-  if (ready === undefined) {
-    return patience === sleepAfter
-      ? fallAsleep(state, watched)
-      : prepareForCrash(state, starter);
+  const maySleep = state.notifyFd === -1;
+  let patience = maySleep ? sleepAfter ?? -1 : -1;
+  let ready: number[] | undefined;
+  if (
+    maySleep && state.phase === "running" && !starter.isPrepared &&
+    (patience === -1 || patience > PREPARE_AFTER_MS)
+  ) {
+    ready = waitReadable(watched, PREPARE_AFTER_MS);
+    if (ready === undefined) prepareForCrash(state, starter);
+    if (patience !== -1) patience -= PREPARE_AFTER_MS;
   }
+  ready ??= waitReadable(watched, patience);
+  if (ready === undefined) return fallAsleep(state, watched);
   handleSignals(state);
   if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
     close(state.notifyFd);

@@ -46,13 +46,24 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     deadline: optional(time),
     deadlineFd: integer(0),
     sleepAfter: optional(time),
-    program: optional(text),
-    log: optional(fields<LogState>({
-      sequence: integer(0, Number.MAX_SAFE_INTEGER),
-      levels: listOf(text),
-      file: optional(bytes),
-    })),
+    program: text,
+    log: optional(decodeLogState),
   };
+
+/**
+ * What a monitor knows of its log, of a value as above.
+ *
+ * @param value The value, from anywhere.
+ * @returns It.
+ * @throws {Error} When it is none.
+ */
+export function decodeLogState(value: unknown): LogState {
+  return fields<LogState>({
+    sequence: integer(0, Number.MAX_SAFE_INTEGER),
+    levels: listOf(text),
+    file: optional(bytes),
+  })(value);
+}
 
 /**
  * A monitor's state as a value for `JSON.stringify()`.

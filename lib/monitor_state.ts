@@ -87,8 +87,8 @@ export interface MonitorState {
   readonly deadlineFd: number;
   /** Sleeps when nothing has happened for so many milliseconds. */
   sleepAfter: number | undefined;
-  /** The file of this program, from the first sleep on. */
-  program: string | undefined;
+  /** The file of this program, by the name that it had when it began. */
+  readonly program: string;
   /** The log, as it was before the last sleep. */
   log: LogState | undefined;
 }

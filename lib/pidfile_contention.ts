@@ -24,8 +24,9 @@ const LOOK_AGAIN_MS = 20;
 
 /**
  * Waits until a file may be another's, or let go of by the process that has it
- * locked: until something changes in its directory or that process ends. Where
- * the kernel cannot tell us of both, we look again from time to time.
+ * locked: until it is written, a name in its directory has changed or that
+ * process has ended. Where the kernel cannot tell us of all this, we look again
+ * from time to time.
  *
  * @param path The file.
  * @param deadline Until when, in milliseconds since boot.
@@ -42,7 +43,7 @@ export function awaitOther(
     const timer = timerfd();
     fds.push(timer);
     // The watch first: what happens after our look must wake us.
-    const watch = ifToBeHad(() => inotifyChanges(dirname(path)));
+    const watch = ifToBeHad(() => inotifyChanges(dirname(path), path));
     if (watch !== undefined) fds.push(watch);
     const holder = holderOf(path);
     if (holder === undefined || isOver()) return true;

@@ -33,7 +33,7 @@ import { getpid } from "../ffi/process.ts";
 import { isIgnored, setDisposition, Signal } from "../ffi/signal.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
+import { type SelfImage, selfImage } from "./self_image.ts";
 import { encodeStage, STAGE_VARIABLE, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
@@ -57,7 +57,6 @@ export function fallAsleep(
     state.deadlineFd,
   ].filter((fd) => fd !== -1);
   try {
-    state.program ??= executablePath();
     const self = selfImage(state.program);
     state.log = logState();
     const keptFd = open("/proc/self/exe", O_PATH);

@@ -15,8 +15,13 @@ import { fchdir } from "../ffi/file.ts";
 import { getenv, setenv, unsetenv } from "../ffi/environment.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { getpid, getppid, isChild } from "../ffi/process.ts";
-import { decodeMonitorState, encodeMonitorState } from "./monitor_record.ts";
+import {
+  decodeLogState,
+  decodeMonitorState,
+  encodeMonitorState,
+} from "./monitor_record.ts";
 import type { MonitorState } from "./monitor_state.ts";
+import { resumeLog } from "./vlog.ts";
 
 /** The variable that holds a stage. */
 export const STAGE_VARIABLE = "TEND_STAGE";
@@ -78,7 +83,7 @@ export function takeStage(): Stage | undefined {
   const value = getenv(STAGE_VARIABLE);
   if (value === undefined) return undefined;
   unsetenv(STAGE_VARIABLE);
-  const { stage, from } = decodeStage(fromBytes(value));
+  const { stage, from } = decodeOrSay(fromBytes(value));
   // Left over in somebody's environment it would make a caller a daemon. One
   // that comes by exec is from this very process.
   const isOurs = from === getpid() ||
@@ -101,6 +106,25 @@ export function takeStage(): Stage | undefined {
     keep({ notifyFd: stage.notifyFd });
   }
   return stage;
+}
+
+/**
+ * Decodes a stage. One that is refused may be that of a monitor: then the reason
+ * goes to its log, for it has no other place any more where anybody looks.
+ */
+function decodeOrSay(text: string): ReturnType<typeof decodeStage> {
+  try {
+    return decodeStage(text);
+  } catch (refusal) {
+    try {
+      const { from, state } = JSON.parse(text);
+      if (from === getpid()) resumeLog(decodeLogState(state.log));
+    } catch (error) {
+      // Whatever it is: the refusal says it.
+      if (!(error instanceof Error)) throw error;
+    }
+    throw refusal;
+  }
 }
 
 /**

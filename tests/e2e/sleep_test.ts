@@ -148,11 +148,14 @@ for (
 Deno.test("tend --monitor holds no more descriptors asleep than it needs", async () => {
   await using box = await Sandbox.create();
   const { monitor } = await startAsleep(box);
-  assertEquals([...fdsOf(monitor).values()].sort(), [
-    ...["/dev/null", "/dev/null", "/dev/null"],
-    ...[TEND, "/"],
-    ...["anon_inode:[signalfd]", "anon_inode:[timerfd]"],
-  ]);
+  assertEquals(
+    [...fdsOf(monitor).values()].sort(),
+    [
+      ...["/dev/null", "/dev/null", "/dev/null"],
+      ...[TEND, "/"],
+      ...["anon_inode:[signalfd]", "anon_inode:[timerfd]"],
+    ].sort(),
+  );
 });
 
 Deno.test("tend --monitor sleeps on a terminal, and Ctrl-C ends all", async () => {

@@ -2,7 +2,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertNotEquals } from "@std/assert/not-equals";
-import { logged, SLEEPY, startAsleep, successorOf } from "../monitored.ts";
+import {
+  logged,
+  logOf,
+  SLEEPY,
+  startAsleep,
+  successorOf,
+} from "../monitored.ts";
 import { untilAsleep, wakeOnce } from "../monitored.ts";
 import { fdsOf, isAlive, isAsleep, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -188,13 +194,16 @@ exec ${TEND} 2>${said}
     box.read(said) ?? "",
     /^tend: TEND_STAGE is not valid: its version is 99, and this program knows \d+\n$/,
   );
+  // Of a detached monitor that is all that anybody sees.
+  assertMatch(logOf(box), /\|EMER\|TEND_STAGE is not valid: its version is 99/);
   assertEquals([isAlive(daemon), box.holder("web.pid")], [true, daemon]);
   assertEquals(box.runFiles(), ["web.pid"]);
 });
 
 /** A record of the process that starts with it: its pid is put in for OWN. */
 function woken(state: string): string {
-  return `{"version":1,"from":OWN,"role":"woken","keptFd":99,"state":${state}}`;
+  return '{"version":1,"from":OWN,"role":"woken","keptFd":99,"cwdFd":96,' +
+    `"state":${state}}`;
 }
 
 const STATE = {
@@ -205,6 +214,7 @@ const STATE = {
   ...{ daemonPid: 1, daemonIsFork: true, everReady: true, crashes: 0 },
   ...{ statusMsg: "healthy", exitStatus: 0, coreDumped: false },
   ...{ signalFd: 98, startupFd: -1, notifyFd: -1, deadlineFd: 97 },
+  program: TEND,
 };
 
 for (
@@ -222,7 +232,7 @@ for (
     ],
     [
       "has no state",
-      '{"version":1,"from":OWN,"role":"woken","keptFd":9}',
+      '{"version":1,"from":OWN,"role":"woken","keptFd":9,"cwdFd":8}',
       /^tend: TEND_STAGE is not valid: state: .*\n$/,
     ],
     [

@@ -27,6 +27,7 @@ const CALLS: Record<SystemCall, true> = {
   getppid: true,
   setsid: true,
   write: true,
+  pwrite64: true,
   prctl: true,
   execve: true,
   close: true,

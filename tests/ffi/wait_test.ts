@@ -106,7 +106,7 @@ Deno.test("setTimerfd() at a whole second is not one that never ends", () => {
 Deno.test("inotifyChanges() can be read when a name has gone", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("file"), "");
-  using watch = disposable(inotifyChanges(box.dir));
+  using watch = disposable(inotifyChanges(box.dir, box.path("file")));
   Deno.removeSync(box.path("file"));
   assertEquals(waitReadable([watch.number]), [watch.number]);
 });
@@ -114,7 +114,7 @@ Deno.test("inotifyChanges() can be read when a name has gone", async () => {
 Deno.test("inotifyChanges() can be read when a file is renamed", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("file"), "");
-  using watch = disposable(inotifyChanges(box.dir));
+  using watch = disposable(inotifyChanges(box.dir, box.path("file")));
   Deno.renameSync(box.path("file"), box.path("other"));
   assertEquals(waitReadable([watch.number]), [watch.number]);
 });
@@ -125,40 +125,47 @@ for (
     ["cut", (path: string) => Deno.truncateSync(path, 0)],
   ] as const
 ) {
-  Deno.test(`inotifyChanges() can be read when a file is ${what}`, async () => {
+  Deno.test(`inotifyChanges() can be read when the file is ${what}`, async () => {
     await using box = await Sandbox.create();
     Deno.writeTextFileSync(box.path("file"), "1");
-    using watch = disposable(inotifyChanges(box.dir));
+    using watch = disposable(inotifyChanges(box.dir, box.path("file")));
     change(box.path("file"));
     assertEquals(waitReadable([watch.number]), [watch.number]);
   });
 }
 
-Deno.test("inotifyChanges() cannot be read when a file is only read or made", async () => {
+Deno.test("inotifyChanges() cannot be read when the file is read, or another written", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("file"), "1");
-  using watch = disposable(inotifyChanges(box.dir));
+  using watch = disposable(inotifyChanges(box.dir, box.path("file")));
   using timer = disposable(timerAt(1));
   Deno.readTextFileSync(box.path("file"));
-  Deno.writeTextFileSync(box.path("other"), "");
+  Deno.writeTextFileSync(box.path("other"), "1");
   assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
 });
 
 Deno.test("inotifyChanges() cannot be read before anything changes", async () => {
   await using box = await Sandbox.create();
-  using watch = disposable(inotifyChanges(box.dir));
+  using watch = disposable(inotifyChanges(box.dir, box.path("file")));
   using timer = disposable(timerAt(1));
   assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
 });
 
 Deno.test("inotifyChanges() leaves no descriptor when the directory is not there", () => {
   const before = openFdCount();
-  const error = assertThrows(() => inotifyChanges("/no/such"), LibcError);
+  const error = assertThrows(
+    () => inotifyChanges("/no/such", "/no/such/file"),
+    LibcError,
+  );
   assertEquals([error.code, openFdCount()], ["ENOENT", before]);
 });
 
 Deno.test("inotifyChanges() refuses a NUL", () => {
-  assertThrows(() => inotifyChanges("/tmp\0junk"), TypeError, "NUL byte");
+  assertThrows(
+    () => inotifyChanges("/tmp\0junk", "/tmp/file"),
+    TypeError,
+    "NUL byte",
+  );
 });
 
 Deno.test("pidfdOpen() can be read when the process has ended, and not before", () => {
@@ -179,7 +186,13 @@ Deno.test("pidfdOpen() throws ESRCH when the process is gone", () => {
 
 Deno.test("All descriptors to wait for are closed on exec", async () => {
   await using box = await Sandbox.create();
-  for (const fd of [timerAt(1), inotifyChanges(box.dir), pidfdOpen(Deno.pid)]) {
+  for (
+    const fd of [
+      timerAt(1),
+      inotifyChanges(box.dir, box.path("file")),
+      pidfdOpen(Deno.pid),
+    ]
+  ) {
     assertEquals(closesOnExec(fd), true);
     close(fd);
   }

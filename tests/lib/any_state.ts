@@ -55,7 +55,7 @@ export function anyState(random: Random): MonitorState {
     deadline: maybe(time),
     deadlineFd: fd(),
     sleepAfter: maybe(time),
-    program: maybe(text),
+    program: text(),
     log: maybe(() => ({
       sequence: random.pick([0, 7, Number.MAX_SAFE_INTEGER]),
       levels: list(text),

@@ -65,6 +65,7 @@ Deno.test("decodeMonitorState() throws for a record without one of its fields", 
     ...["phase", "policy", "overwritePidfile", "detach", "chdir", "daemonPid"],
     ...["daemonIsFork", "everReady", "crashes", "statusMsg", "exitStatus"],
     ...["coreDumped", "signalFd", "startupFd", "notifyFd", "deadlineFd"],
+    "program",
   ];
   for (const name of needed) {
     const { [name]: _, ...rest } = full;

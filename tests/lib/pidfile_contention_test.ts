@@ -23,7 +23,7 @@ import "../open_libc.ts";
 const MAKE = `
   import { makePidfile } from "${ROOT}/lib/pidfile.ts";
   import { setLevels } from "${ROOT}/lib/vlog_levels.ts";
-  setLevels("console:off");
+  if (!Deno.args.includes("log")) setLevels("console:off");
   const [pidfile, overwrite] = Deno.args;
   console.log(makePidfile(pidfile, overwrite === "overwrite"));`;
 
@@ -158,6 +158,20 @@ for (const [what, change] of Object.entries(CHANGES)) {
     assertLess(duration, PATIENCE_MS / 2);
   });
 }
+
+Deno.test("makePidfile() is not woken by the log that it writes beside the pidfile", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("pid");
+  const log = box.path("log");
+  await holdLock(box, path, () => "1\n");
+  const under = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log];
+  const { code } = await runProgram(box, MAKE, {
+    args: [path, "", "log"],
+    under,
+  });
+  assertEquals(code, 1);
+  assertLess(box.read(log)!.split("\n").length, 10);
+});
 
 Deno.test("awaitOther() wakes when the holder ends", async () => {
   await using box = await Sandbox.create();
