@@ -6,11 +6,16 @@
 import { CallScript } from "./call_script.ts";
 import { type CString, cString, CStringArray } from "./c_string.ts";
 import { environ } from "./environment.ts";
-import { Errno, LibcError } from "./libc.ts";
+import { bind, checked, Errno, LibcError } from "./libc.ts";
 import { waitpid } from "./process.ts";
 import { runScript } from "./run_script.ts";
 import { isCaught, Signal, sigset } from "./signal.ts";
 
+const libc = bind({
+  prctl: { parameters: ["i32", /* int op */ "u64"], result: "i32" },
+});
+
+const PR_SET_PDEATHSIG = 1;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
 const CLONE_PARENT = 0x8000;
@@ -25,7 +30,8 @@ const LIBC_SIGNALS = [32, 33];
  * Starts a program as a child of this process, in a session of its own that it
  * does not lead: it can never gain a terminal. Unlike `fork()` it does not
  * matter how many threads this process has. The program begins with no signal
- * blocked.
+ * blocked, and gets SIGTERM if this process ends before it has called
+ * {@linkcode outliveParent}.
  *
  * The leader is a process between the two, which makes the session, starts the
  * program as its own parent's child and ends. Both share our memory while this
@@ -47,6 +53,7 @@ export function spawnInNewSession(
   const args = new CStringArray(argv);
   const script = new CallScript();
   const leader = script.cell();
+  const session = script.cell();
   const pid = script.cell();
   const failure = script.cell();
   const none = script.bytes(sigset([]).subarray(0, WORD));
@@ -67,13 +74,16 @@ export function spawnInNewSession(
     zero: "lead",
     positive: "reap",
   });
-  script.step("lead", "setsid");
+  script.step("lead", "setsid", [], { result: session, failed: "leave" });
   script.step("clone program", "clone", [flags | CLONE_PARENT, 0], {
     result: pid,
     failed: "leave",
-    zero: "pass",
+    zero: "follow",
     positive: "leave",
   });
+  // Whoever is interrupted while it waits for the program wants it no more.
+  const endWithUs = [PR_SET_PDEATHSIG, Signal.SIGTERM];
+  script.step("follow", "prctl", endWithUs, failed);
   script.step("pass", "dup3", [pass.fd, pass.as, 0], failed);
   for (let signal = 1; signal <= LAST_SIGNAL; signal++) {
     // libc says nothing of its own two, which it may have handlers for.
@@ -98,6 +108,8 @@ export function spawnInNewSession(
     const result = Number(word(cell));
     if (result < 0) throw new LibcError("clone", -result);
   }
+  const begun = Number(word(session));
+  if (begun < 0) throw new LibcError("setsid", -begun);
   const child = Number(word(pid));
   const why = Number(word(failure));
   if (why < 0) {
@@ -107,4 +119,13 @@ export function spawnInNewSession(
   // The leader was killed before it came to that.
   if (child === 0) throw new LibcError("clone", Errno.ESRCH);
   return child;
+}
+
+/**
+ * Lets this process go on when its parent ends.
+ *
+ * @throws {LibcError} Does not happen on Linux.
+ */
+export function outliveParent(): void {
+  checked("prctl(PR_SET_PDEATHSIG)", libc.prctl(PR_SET_PDEATHSIG, 0n));
 }

@@ -7,6 +7,7 @@
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { execvp, getpid, threadCount } from "../ffi/process.ts";
+import { outliveParent } from "../ffi/spawn_in_session.ts";
 import { timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import {
@@ -206,6 +207,8 @@ export function daemonizeComplete(plan: DaemonPlan, notifyFd: number): void {
   const error = daemonizePostDetach(plan);
   if (error !== undefined) vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   dropConsole();
+  // The caller ends when it is told.
+  if (notifyFd !== -1) outliveParent();
   // Nobody looks after us, and our caller believes that we have failed.
   if (notifyFd !== -1 && !forkNotifyStartup(notifyFd)) {
     vlog.fatal("pipe write failed: the parent is gone");

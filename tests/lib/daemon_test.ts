@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
-import { holdLock, ROOT, runProgram } from "../program.ts";
+import { isAlive } from "../proc.ts";
+import { holdLock, ROOT, runProgram, startProgram } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 
 // What forks is tried end to end, on tend itself: tests/e2e.
@@ -157,4 +158,22 @@ Deno.test("daemonizeComplete() does nothing when nobody waits and nothing is det
     console.log("goes on");`,
   );
   assertEquals([code, stdout], [0, "goes on\n"]);
+});
+
+Deno.test("daemonizeStart() ends a daemon that is started again when its caller is killed before it is ready", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("pid");
+  const caller = startProgram(
+    box,
+    `${IMPORTS}
+    daemonizeStart({ ...plan, detach: true, pidfile }, prepare);
+    await new Promise((resolve) => setTimeout(resolve, 600_000));`,
+    { args: [path] },
+  );
+  const daemon = await box.until(
+    "the daemon has its pidfile",
+    () => box.pidIn(path) || false,
+  );
+  Deno.kill(caller.pid, "SIGKILL");
+  await box.until("the daemon has ended", () => !isAlive(daemon));
 });
