@@ -35,7 +35,7 @@ const libc = bind({
   ftruncate: { parameters: ["i32", /* int fd */ "i64"], result: "i32" },
 });
 
-const F_DUPFD = 0;
+export const F_DUPFD = 0;
 const F_GETFD = 1;
 const F_SETFD = 2;
 const F_DUPFD_CLOEXEC = 1030;

@@ -83,9 +83,10 @@ export const O_PATH = 0o10000000;
 /** Differs between the two architectures. */
 export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
-const AT_FDCWD = -100;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
+/** Paths are taken from the working directory. */
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const F_OK = 0;
 const X_OK = 1;
@@ -93,7 +94,7 @@ const X_OK = 1;
 const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
 const KCMP_FILE = 0;
 const PATH_MAX = 4096;
-const SLASH = 0x2f;
+export const SLASH = 0x2f;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;

@@ -20,8 +20,8 @@ const libc = bind({
 });
 
 const F_GETLK = 5;
-const F_SETLK = 6;
-const F_WRLCK = 1;
+export const F_SETLK = 6;
+export const F_WRLCK = 1;
 const F_UNLCK = 2;
 
 /** `struct flock`, the same on x86-64 and aarch64. Zeros: the whole file. */

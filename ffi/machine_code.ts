@@ -42,5 +42,8 @@ export function offsetOf(
     assembly.startsWith(`${label}:`)
   );
   if (index === -1) throw new Error(`no label ${label}`);
-  return machineCode(instructions.slice(0, index)).length;
+  return instructions.slice(0, index).reduce(
+    (sum, [code]) => sum + code.replaceAll(" ", "").length / 2,
+    0,
+  );
 }

@@ -150,12 +150,19 @@ export function waitpidNoHang(
  * @throws {LibcError} Does not happen on Linux.
  */
 export function isChild(pid: number): boolean {
-  const info = new Uint8Array(SIGINFO_SIZE);
-  const options = WEXITED | WNOHANG | WNOWAIT;
-  if (libc.waitid(P_PID, pid, info, options) === 0) return true;
+  if (peekAt(pid) !== undefined) return true;
   const why = errno();
   if (why === Errno.ECHILD || why === Errno.EINVAL) return false;
   throw new LibcError("waitid", why);
+}
+
+/** Whether a child has ended, which is left to be waited for. */
+function peekAt(pid: number): "running" | "ended" | undefined {
+  const info = new Uint8Array(SIGINFO_SIZE);
+  const options = WEXITED | WNOHANG | WNOWAIT;
+  if (libc.waitid(P_PID, pid, info, options) === -1) return undefined;
+  // Its first field is the signal, 0 where none has come.
+  return info[0] === 0 ? "running" : "ended";
 }
 
 /**
@@ -232,10 +239,7 @@ export function hasExeced(pid: number): boolean {
  * @returns Whether it has.
  */
 export function hasEnded(pid: number): boolean {
-  const info = new Uint8Array(SIGINFO_SIZE);
-  const options = WEXITED | WNOHANG | WNOWAIT;
-  // Its first field is the signal, 0 where none has come.
-  return libc.waitid(P_PID, pid, info, options) === 0 && info[0] !== 0;
+  return peekAt(pid) === "ended";
 }
 
 /**

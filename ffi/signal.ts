@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { fromBytes } from "./c_string.ts";
 import { readIfAny } from "./descriptor.ts";
+import { readFile } from "./file.ts";
 import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
@@ -64,14 +66,17 @@ export const Signal = {
   SIGXFSZ: 25,
 } as const;
 
-const SIG_SETMASK = 2;
-const SIG_DFL = 0n;
-const SIG_IGN = 1n;
+const LAST_SIGNAL = 64;
+export const SIG_SETMASK = 2;
+export const SIG_DFL = 0n;
+export const SIG_IGN = 1n;
 const SFD_FLAGS = 0o2000000 | 0o4000; // SFD_CLOEXEC | SFD_NONBLOCK
 
 /** glibc's `struct sigaction` and `sigset_t`, the same on x86-64 and aarch64. */
 const SIGACTION = { size: 152, handler: 0, flags: 136 } as const;
 const SIGSET_SIZE = 128;
+/** The kernel's `sigset_t`, which its system calls take. */
+export const KERNEL_SIGSET_SIZE = 8;
 const SIGINFO_SIZE = 128;
 
 /** `struct signalfd_siginfo`. */
@@ -142,6 +147,24 @@ function handlerOf(signal: number): bigint {
     libc.sigaction(signal, null, new Uint8Array(old.buffer)),
   );
   return old.getBigUint64(SIGACTION.handler, true);
+}
+
+/**
+ * The signals to which this process does not leave their default effect; libc's
+ * own are among them, of which it says nothing itself.
+ *
+ * @returns Those that have a handler, and those that are ignored.
+ * @throws {LibcError} When `/proc` is not mounted.
+ */
+export function alteredSignals(): { caught: number[]; ignored: number[] } {
+  const status = fromBytes(readFile("/proc/self/status"));
+  const signalsOf = (line: string) => {
+    const mask = RegExp(`^${line}:\\s*(\\w+)$`, "m").exec(status)?.[1];
+    const bits = BigInt(`0x${mask ?? 0}`);
+    return Array.from({ length: LAST_SIGNAL }, (_, i) => i + 1)
+      .filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+  };
+  return { caught: signalsOf("SigCgt"), ignored: signalsOf("SigIgn") };
 }
 
 /**

@@ -7,9 +7,12 @@
  */
 import { addressOf, CallScript } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
+import { AT_EMPTY_PATH } from "./file.ts";
 import { INTERPRETER } from "./interpreter.ts";
 import { machineCode, offsetOf } from "./machine_code.ts";
 import { Errno } from "./libc.ts";
+import { KERNEL_SIGSET_SIZE } from "./signal.ts";
+import { pollfds } from "./wait.ts";
 
 /** What a sleeper waits for, and what it starts then. */
 export interface Sleep {
@@ -29,13 +32,8 @@ export interface Sleep {
 
 const PR_SET_NAME = 15;
 const MADV_DONTNEED = 4;
-const AT_EMPTY_PATH = 0x1000;
-const POLLIN = 1;
-const SIGSET_SIZE = 8;
 /** `PATH_MAX`: what a longer name fails with is another error. */
 const CWD_SIZE = 4096;
-/** `struct pollfd`. */
-const POLLFD = { size: 8, fd: 0, events: 4 } as const;
 
 /** `Elf64_Ehdr`, `Elf64_Phdr`: sizes, and `e_machine`. */
 const EHDR_SIZE = 64;
@@ -128,7 +126,7 @@ function writeScript(
   const result = script.cell();
   const interrupted = script.cell(-Errno.EINTR);
   const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
-  const fds = script.bytes(pollfds(watched));
+  const fds = script.bytes(new Uint8Array(pollfds(watched).buffer));
   const comm = script.bytes(cString(name));
   const cwd = script.cell();
   const where = script.cell();
@@ -143,12 +141,17 @@ function writeScript(
   script.step("name", "prctl", [PR_SET_NAME, comm]);
   // A page or two that the kernel has filled for a program that needs a stack.
   script.step("shrink", "madvise", [...stack, MADV_DONTNEED]);
-  script.step("sleep", "ppoll", [fds, watched.length, 0, 0, SIGSET_SIZE], {
-    result,
-    failed: "why",
-    zero: "here",
-    positive: "here",
-  });
+  script.step(
+    "sleep",
+    "ppoll",
+    [fds, watched.length, 0, 0, KERNEL_SIGSET_SIZE],
+    {
+      result,
+      failed: "why",
+      zero: "here",
+      positive: "here",
+    },
+  );
   // By SIGSTOP and SIGCONT, perhaps: there is no handler that could have run.
   script.step("why", "differ", [addressOf(result), addressOf(interrupted)], {
     zero: "sleep",
@@ -189,13 +192,4 @@ function writeScript(
   // Last: nobody touches it in its sleep.
   script.point(cwd, script.bytes(new Uint8Array(CWD_SIZE)));
   return { script, stack: stack[0].cell };
-}
-
-function pollfds(watched: readonly number[]): Uint8Array {
-  const view = new DataView(new ArrayBuffer(watched.length * POLLFD.size));
-  watched.forEach((fd, i) => {
-    view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
-    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
-  });
-  return new Uint8Array(view.buffer);
 }

@@ -9,22 +9,23 @@ import { environ } from "./environment.ts";
 import { bind, checked, Errno, LibcError } from "./libc.ts";
 import { waitpid } from "./process.ts";
 import { runScript } from "./run_script.ts";
-import { isCaught, Signal, sigset } from "./signal.ts";
+import {
+  alteredSignals,
+  KERNEL_SIGSET_SIZE,
+  SIG_SETMASK,
+  Signal,
+  sigset,
+} from "./signal.ts";
+import { VFORK } from "./system_calls.ts";
 
 const libc = bind({
   prctl: { parameters: ["i32", /* int op */ "u64"], result: "i32" },
 });
 
 const PR_SET_PDEATHSIG = 1;
-const CLONE_VM = 0x100;
-const CLONE_VFORK = 0x4000;
 const CLONE_PARENT = 0x8000;
-const SIG_SETMASK = 2;
-const WORD = 8;
 /** The kernel's `struct sigaction`; all zeros stand for the default effect. */
 const SIGACTION_SIZE = 32;
-const LAST_SIGNAL = 64;
-const LIBC_SIGNALS = [32, 33];
 
 /**
  * Starts a program as a child of this process, in a session of its own that it
@@ -56,26 +57,30 @@ export function spawnInNewSession(
   const session = script.cell();
   const pid = script.cell();
   const failure = script.cell();
-  const none = script.bytes(sigset([]).subarray(0, WORD));
-  const all = script.bytes(new Uint8Array(WORD).fill(0xff));
-  const old = script.bytes(new Uint8Array(WORD));
+  const none = script.bytes(sigset([]).subarray(0, KERNEL_SIGSET_SIZE));
+  const all = script.bytes(new Uint8Array(KERNEL_SIGSET_SIZE).fill(0xff));
+  const old = script.bytes(new Uint8Array(KERNEL_SIGSET_SIZE));
   const byDefault = script.bytes(new Uint8Array(SIGACTION_SIZE));
   const file = script.bytes(cString(path));
   const argvAt = Deno.UnsafePointer.value(
     Deno.UnsafePointer.of(new Uint8Array(args.pointers.buffer)),
   );
-  const flags = CLONE_VM | CLONE_VFORK | Signal.SIGCHLD;
   const failed = { result: failure, failed: "give up" };
 
-  script.step("block", "rt_sigprocmask", [SIG_SETMASK, all, old, WORD]);
-  script.step("clone leader", "clone", [flags, 0], {
+  script.step("block", "rt_sigprocmask", [
+    SIG_SETMASK,
+    all,
+    old,
+    KERNEL_SIGSET_SIZE,
+  ]);
+  script.step("clone leader", "clone", [VFORK, 0], {
     result: leader,
     failed: "restore",
     zero: "lead",
     positive: "reap",
   });
   script.step("lead", "setsid", [], { result: session, failed: "leave" });
-  script.step("clone program", "clone", [flags | CLONE_PARENT, 0], {
+  script.step("clone program", "clone", [VFORK | CLONE_PARENT, 0], {
     result: pid,
     failed: "leave",
     zero: "follow",
@@ -85,13 +90,16 @@ export function spawnInNewSession(
   const endWithUs = [PR_SET_PDEATHSIG, Signal.SIGTERM];
   script.step("follow", "prctl", endWithUs, failed);
   script.step("pass", "dup3", [pass.fd, pass.as, 0], failed);
-  for (let signal = 1; signal <= LAST_SIGNAL; signal++) {
-    // libc says nothing of its own two, which it may have handlers for.
-    if (!LIBC_SIGNALS.includes(signal) && !isCaught(signal)) continue;
-    const operands = [signal, byDefault, 0, WORD];
+  for (const signal of alteredSignals().caught) {
+    const operands = [signal, byDefault, 0, KERNEL_SIGSET_SIZE];
     script.step(`default ${signal}`, "rt_sigaction", operands, failed);
   }
-  script.step("unblock", "rt_sigprocmask", [SIG_SETMASK, none, 0, WORD]);
+  script.step("unblock", "rt_sigprocmask", [
+    SIG_SETMASK,
+    none,
+    0,
+    KERNEL_SIGSET_SIZE,
+  ]);
   script.step("execute", "execve", [
     file,
     argvAt,
@@ -100,7 +108,12 @@ export function spawnInNewSession(
   script.step("give up", "exit_group", [127]);
   script.step("leave", "exit_group", [0]);
   script.step("reap", "wait4", [leader, 0, 0, 0]);
-  script.step("restore", "rt_sigprocmask", [SIG_SETMASK, old, 0, WORD]);
+  script.step("restore", "rt_sigprocmask", [
+    SIG_SETMASK,
+    old,
+    0,
+    KERNEL_SIGSET_SIZE,
+  ]);
   script.step("done", "return");
 
   const word = runScript(script);

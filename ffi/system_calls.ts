@@ -4,6 +4,8 @@
  * @module
  */
 
+import { Signal } from "./signal.ts";
+
 /** The numbers, for each machine. */
 const NUMBERS = {
   x86_64: {
@@ -63,6 +65,14 @@ const NUMBERS = {
     execveat: 281,
   },
 } as const;
+
+/**
+ * What `clone()` is told for a child as `vfork()` makes it: it shares our memory
+ * while we are suspended, until it executes a program or ends. Its end sends
+ * SIGCHLD.
+ */
+export const VFORK: number = 0x100 /* CLONE_VM */ | 0x4000 /* CLONE_VFORK */ |
+  Signal.SIGCHLD;
 
 /** A system call, by its name. */
 export type SystemCall = keyof typeof NUMBERS[typeof Deno.build.arch];

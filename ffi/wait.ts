@@ -86,15 +86,14 @@ export function waitReadable(
   fds: readonly number[],
   timeout = -1,
 ): number[] | undefined {
-  const view = new DataView(new ArrayBuffer(POLLFD.size * fds.length));
-  fds.forEach((fd, i) => {
-    view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
-    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
-  });
-  const pollfds = new Uint8Array(view.buffer);
+  const view = pollfds(fds);
   // An int is 24 days: whoever waits for longer hears of that too early.
   const milliseconds = Math.min(timeout, INT_MAX);
-  const count = libc.poll(pollfds, BigInt(fds.length), milliseconds);
+  const count = libc.poll(
+    new Uint8Array(view.buffer),
+    BigInt(fds.length),
+    milliseconds,
+  );
   if (count === 0) return undefined;
   if (count === -1) {
     const why = errno();
@@ -104,6 +103,21 @@ export function waitReadable(
   return fds.filter((_, i) =>
     view.getInt16(i * POLLFD.size + POLLFD.revents, true) !== 0
   );
+}
+
+/**
+ * What `poll()` is given.
+ *
+ * @param fds The descriptors of which is asked whether they can be read.
+ * @returns A `struct pollfd` for each.
+ */
+export function pollfds(fds: readonly number[]): DataView<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(POLLFD.size * fds.length));
+  fds.forEach((fd, i) => {
+    view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
+    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
+  });
+  return view;
 }
 
 /**

@@ -207,10 +207,11 @@ export function daemonizeComplete(plan: DaemonPlan, notifyFd: number): void {
   const error = daemonizePostDetach(plan);
   if (error !== undefined) vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   dropConsole();
+  if (notifyFd === -1) return;
   // The caller ends when it is told.
-  if (notifyFd !== -1) outliveParent();
+  outliveParent();
   // Nobody looks after us, and our caller believes that we have failed.
-  if (notifyFd !== -1 && !forkNotifyStartup(notifyFd)) {
+  if (!forkNotifyStartup(notifyFd)) {
     vlog.fatal("pipe write failed: the parent is gone");
   }
 }

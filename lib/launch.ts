@@ -10,13 +10,11 @@
  *
  * @module
  */
-import { fromBytes } from "../ffi/c_string.ts";
 import { environ } from "../ffi/environment.ts";
-import { readFile } from "../ffi/file.ts";
 import { LibcError, symbol } from "../ffi/libc.ts";
 import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { type ReadyScript, readyScript } from "../ffi/run_script.ts";
-import { Signal } from "../ffi/signal.ts";
+import { alteredSignals, Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import {
   type Effects,
@@ -24,7 +22,7 @@ import {
   launchScript,
   LINE_FEEDS,
 } from "./launch_script.ts";
-import type { Command } from "./monitor_state.ts";
+import { CHANGED_SIGNALS, type Command } from "./monitor_state.ts";
 import { isOurs, removeLeftovers } from "./pidfile.ts";
 
 /** How a launch came out. */
@@ -170,33 +168,22 @@ function prepare(
  * it touches no memory, and takes the signal for an exit status.
  */
 function childEffects(ignoredByCaller: readonly number[]): Effects {
-  const status = fromBytes(readFile("/proc/self/status"));
-  const [caught, ignored] = [
-    signalsOf(status, "Cgt"),
-    signalsOf(status, "Ign"),
-  ];
-  const given = [Signal.SIGPIPE, Signal.SIGCHLD];
+  const { caught, ignored } = alteredSignals();
   const exits = [...CORE_SIGNALS, ...JOB_SIGNALS]
     .filter((signal) => !ignored.includes(signal));
   return {
-    ignored: given.filter((signal) => ignoredByCaller.includes(signal)),
+    ignored: CHANGED_SIGNALS.filter((signal) =>
+      ignoredByCaller.includes(signal)
+    ),
     defaults: [
-      ...given.filter((signal) => !ignoredByCaller.includes(signal)),
+      ...CHANGED_SIGNALS.filter((signal) => !ignoredByCaller.includes(signal)),
       ...caught.filter((signal) =>
-        !exits.includes(signal) && !given.some((other) => other === signal)
+        !exits.includes(signal) && !CHANGED_SIGNALS.includes(signal)
       ),
     ],
     exits,
     exit: Deno.UnsafePointer.value(symbol("_exit")),
   };
-}
-
-/** The signals of a line of `/proc/PID/status`. */
-function signalsOf(status: string, line: "Cgt" | "Ign"): number[] {
-  const mask = RegExp(`^Sig${line}:\\s*(\\w+)$`, "m").exec(status)?.[1];
-  const bits = BigInt(`0x${mask ?? 0}`);
-  return Array.from({ length: 64 }, (_, i) => i + 1)
-    .filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
 }
 
 /**

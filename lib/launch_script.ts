@@ -14,21 +14,27 @@ import {
   type Cell,
   type Place,
 } from "../ffi/call_script.ts";
-import { O_CLOEXEC } from "../ffi/descriptor.ts";
-import { O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDWR } from "../ffi/file.ts";
+import { F_DUPFD, O_CLOEXEC } from "../ffi/descriptor.ts";
+import {
+  AT_FDCWD,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDWR,
+} from "../ffi/file.ts";
 import { RLIMIT_CORE } from "../ffi/limit.ts";
-import { Signal } from "../ffi/signal.ts";
-import { AT_FDCWD, ScriptWriter, SIGSET_SIZE } from "./launch_steps.ts";
+import { F_SETLK, F_WRLCK } from "../ffi/lock.ts";
+import {
+  KERNEL_SIGSET_SIZE,
+  SIG_DFL,
+  SIG_IGN,
+  SIG_SETMASK,
+} from "../ffi/signal.ts";
+import { VFORK } from "../ffi/system_calls.ts";
+import { ScriptWriter } from "./launch_steps.ts";
 import type { Command } from "./monitor_state.ts";
+import { PIDFILE_FD } from "./pidfile.ts";
 
-const F_DUPFD = 0;
-const F_SETLK = 6;
-const F_WRLCK = 1n;
-const SIG_SETMASK = 2;
-const CLONE_VM = 0x100;
-const CLONE_VFORK = 0x4000;
-/** The lowest descriptor for a pidfile, as in `pidfile.ts`. */
-const PIDFILE_FD = 100;
 /** Room for a pid and a line feed, twice as long as the longest. */
 const TEXT_SIZE = 16;
 /** A word of line feeds. */
@@ -36,9 +42,6 @@ export const LINE_FEEDS = 0x0a0a_0a0a_0a0a_0a0an;
 /** `struct rlimit`. */
 const RLIMIT_SIZE = 16;
 
-/** What `rt_sigaction()` has a signal do; else the address of a handler. */
-const SIG_DFL = 0n;
-const SIG_IGN = 1n;
 /** The kernel wants a return from every handler, used or not. */
 const SA_RESTORER = 0x04000000n;
 /** Masks of no signal and of all. */
@@ -137,11 +140,10 @@ function clone(writer: LaunchWriter, name: Place | undefined): void {
   }
   writer.label("block");
   const [all, old] = [writer.words(ALL), writer.words(NONE)];
-  writer.add("rt_sigprocmask", [SIG_SETMASK, all, old, SIGSET_SIZE]);
+  writer.add("rt_sigprocmask", [SIG_SETMASK, all, old, KERNEL_SIGSET_SIZE]);
   writer.add("getpid", [], { result: writer.launcher });
-  const flags = CLONE_VM | CLONE_VFORK | Signal.SIGCHLD;
-  writer.add("clone", [flags], { result: pid, zero: "child" });
-  writer.add("rt_sigprocmask", [SIG_SETMASK, old, 0, SIGSET_SIZE]);
+  writer.add("clone", [VFORK], { result: pid, zero: "child" });
+  writer.add("rt_sigprocmask", [SIG_SETMASK, old, 0, KERNEL_SIGSET_SIZE]);
   writer.label("rehearsed");
   writer.add("return");
   writer.label("child");
@@ -181,7 +183,7 @@ function takePidfile(writer: LaunchWriter, name: Place): void {
   const length = writer.cell();
   const padded = writer.cell(TEXT_SIZE);
   const written = writer.cell();
-  const flock = writer.words(F_WRLCK, 0n, 0n, 0n); // all of the file
+  const flock = writer.words(BigInt(F_WRLCK), 0n, 0n, 0n); // all of the file
   const opened = writer.stat();
   const flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   writer.must("decline", "openat", [AT_FDCWD, name, flags], { result: low });
@@ -225,7 +227,7 @@ function become(
   const setAction = (handler: bigint, signals: readonly number[]) => {
     const action = writer.words(handler, SA_RESTORER, exit, ALL);
     for (const signal of signals) {
-      const operands = [signal, action, 0, SIGSET_SIZE];
+      const operands = [signal, action, 0, KERNEL_SIGSET_SIZE];
       writer.must(failed, "rt_sigaction", operands);
     }
   };
@@ -237,7 +239,7 @@ function become(
   writer.add("getppid", [], { result: parent });
   writer.mustEqual(failed, addressOf(parent), addressOf(writer.launcher));
   // Of a signal that has come we die here, as the command would.
-  const none = [SIG_SETMASK, writer.words(NONE), 0, SIGSET_SIZE];
+  const none = [SIG_SETMASK, writer.words(NONE), 0, KERNEL_SIGSET_SIZE];
   writer.must(failed, "rt_sigprocmask", none, { result: unblocked });
   const args = writer.script.pointers(argv.map((arg) => writer.string(arg)));
   writer.must(failed, "execve", [writer.string(path), args, environ], {

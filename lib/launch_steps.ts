@@ -13,15 +13,8 @@ import {
   type Successors,
 } from "../ffi/call_script.ts";
 import { type CString, cString } from "../ffi/c_string.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "../ffi/file.ts";
 import type { SystemCall } from "../ffi/system_calls.ts";
-
-/** Paths are taken from the working directory. */
-export const AT_FDCWD = -100;
-/** The kernel's `sigset_t`. */
-export const SIGSET_SIZE = 8;
-
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
 
 /**
  * `struct stat`. Its first four words are device and inode, and mode, number of

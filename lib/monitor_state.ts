@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Signal } from "../ffi/signal.ts";
 import type { LogState } from "./vlog.ts";
 
 /** Where a monitor is between two waits. */
@@ -31,13 +32,19 @@ export const RESTART_POLICIES = [
 /** One of these. */
 export type RestartPolicy = typeof RESTART_POLICIES[number];
 
+/** The signals that have another effect in us than our caller has given them. */
+export const CHANGED_SIGNALS: readonly number[] = [
+  Signal.SIGPIPE,
+  Signal.SIGCHLD,
+];
+
 /** A command that was found, for a daemon that becomes it. */
 export interface Command {
   /** The file to execute. */
   readonly path: Uint8Array;
   /** Its arguments as they were given, with its name first. */
   readonly argv: readonly Uint8Array[];
-  /** Which of SIGCHLD and SIGPIPE, which we change, the caller had ignored. */
+  /** Which of {@linkcode CHANGED_SIGNALS} the caller had ignored. */
   readonly ignored: readonly number[];
 }
 

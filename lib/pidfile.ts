@@ -46,7 +46,7 @@ import { type Vlog, vlogModule } from "./vlog.ts";
 const vlog: Vlog = vlogModule("daemon_unix");
 
 /** The lowest descriptor for a pidfile: out of the way of what programs use. */
-const PIDFILE_FD = 100;
+export const PIDFILE_FD = 100;
 /** How long to wait for another process in the middle of its own start. */
 const CONTENTION_MS = 10_000;
 /** How long to wait for another process that is about to remove a file. */

@@ -73,7 +73,14 @@ function ifToBeHad(make: () => number): number | undefined {
   }
 }
 
-function holderOf(path: string): number | undefined {
+/**
+ * Asks who has a file locked.
+ *
+ * @param path The file.
+ * @returns As `fcntlGetlk()`; `undefined` also when there is no such file.
+ * @throws {LibcError} When it cannot be opened.
+ */
+export function holderOf(path: string): number | undefined {
   let fd: number;
   try {
     fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);

@@ -21,7 +21,7 @@
  * @module
  */
 import { shownArgv } from "../ffi/argv.ts";
-import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
+import { type CString, toBytes } from "../ffi/c_string.ts";
 import { close, setCloseOnExec } from "../ffi/descriptor.ts";
 import { hasEntryNote } from "../ffi/entry_note.ts";
 import { environment } from "../ffi/environment.ts";
@@ -120,10 +120,7 @@ function wakingArguments(
     size > argumentRoom() - 8192 ||
     strings.some(({ length }) => length >= LONGEST_ARGUMENT)
   ) {
-    throw new LibcError(
-      `exec of ${fromBytes(toBytes(self.path))}`,
-      Errno.E2BIG,
-    );
+    throw new LibcError(`exec of ${self.path}`, Errno.E2BIG);
   }
   return { argv, env };
 }

@@ -14,21 +14,21 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
+  SLASH,
   statFile,
 } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { execvp, getppid } from "../../ffi/process.ts";
-import { setDisposition, setSignalMask, Signal } from "../../ffi/signal.ts";
+import { setDisposition, setSignalMask } from "../../ffi/signal.ts";
 import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";
 import { fatalSignalRun } from "../fatal_signal.ts";
-import type { Command } from "../monitor_state.ts";
+import { CHANGED_SIGNALS, type Command } from "../monitor_state.ts";
 import { daemonizePostDetach, type Detachment } from "../post_detach.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
 
 const vlog: Vlog = vlogModule("tend");
 
-const SLASH = "/".charCodeAt(0);
 const COLON = ":".charCodeAt(0);
 /** Where a shell looks without PATH; what glibc's `confstr()` says. */
 const DEFAULT_PATH = "/bin:/usr/bin";
@@ -166,7 +166,7 @@ export function becomeCommand(
       vlog.fatal(`${DETACH_FAILED}: ${failure.message}`);
     }
     if (daemon.pidfileFd !== undefined) setCloseOnExec(daemon.pidfileFd, false);
-    for (const signal of [Signal.SIGPIPE, Signal.SIGCHLD]) {
+    for (const signal of CHANGED_SIGNALS) {
       const ignored = command.ignored.includes(signal);
       setDisposition(signal, ignored ? "ignore" : "default");
     }

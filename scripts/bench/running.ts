@@ -1,8 +1,9 @@
+import { holderOf } from "../../lib/pidfile_contention.ts";
 import { basename } from "@std/path/basename";
 import { Failure } from "../failure.ts";
 import { OpenWatch } from "./open_watch.ts";
 import type { Peer } from "./peers.ts";
-import { lockHolder, pidIn } from "./pidfile.ts";
+import { pidIn } from "./pidfile.ts";
 import {
   endMarked,
   exeOf,
@@ -152,5 +153,5 @@ function checkPidfile(peer: Peer, path: string): PidfileCheck {
   // A zombie has its name still, but no command line.
   const right = proc(pid, "comm") === `${program.slice(0, 15)}\n` &&
     proc(pid, "cmdline") !== "";
-  return { right, locked: right && lockHolder(path) === pid };
+  return { right, locked: right && holderOf(path) === pid };
 }

@@ -1,8 +1,9 @@
 /** What happens when all daemons crash at once, and when all are stopped. */
+import { holderOf } from "../../lib/pidfile_contention.ts";
 import { kill, procStat } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Failure } from "../failure.ts";
-import { lockHolder, pidIn } from "./pidfile.ts";
+import { pidIn } from "./pidfile.ts";
 import { exeOf, pidsMarked } from "./processes.ts";
 import { figure } from "./table.ts";
 import { type Verdict, verdict } from "./verdict.ts";
@@ -56,7 +57,7 @@ export async function storm(directory: string, count: number): Promise<Storm> {
       exeOf(now) === `${directory}/sleep`;
   };
   const isRight = (daemon: Daemon) =>
-    isBack(daemon) && lockHolder(daemon.pidfile) === pidIn(daemon.pidfile);
+    isBack(daemon) && holderOf(daemon.pidfile) === pidIn(daemon.pidfile);
   await until(() => daemons.every(isRight), PATIENCE_MS, 100);
   const backSeconds = (performance.now() - begin) / 1000;
   const back = daemons.filter(isBack).length;
@@ -87,7 +88,7 @@ function daemonOf(pidfile: string): Daemon {
   const pid = pidIn(pidfile);
   const monitor = pid === undefined ? undefined : parentOf(pid);
   if (
-    pid === undefined || monitor === undefined || lockHolder(pidfile) !== pid
+    pid === undefined || monitor === undefined || holderOf(pidfile) !== pid
   ) {
     throw new Failure(`${pidfile} was not right from the beginning`);
   }

@@ -75,13 +75,20 @@ for (const [what, length] of [["", 0], [" after longer ones", 12]] as const) {
   });
 }
 
-/** Puts a longer number there, so that there always is a whole one. */
+/**
+ * Puts a longer number there. Byte by byte: each leaves a whole number, while of
+ * a longer write others may see a part.
+ */
 function overwrite(path: string, number: string): void {
-  if (number === "") return;
+  const { size } = Deno.statSync(path);
   using file = Deno.openSync(path, { write: true });
-  // First, for whoever reads what is written sees no more than the old length.
-  file.truncateSync(number.length + 1);
-  file.writeSync(new TextEncoder().encode(`${number}\n`));
+  for (let at = size; at <= number.length; at++) writeAt(file, at, "\n");
+  for (let at = 0; at < number.length; at++) writeAt(file, at, number[at]!);
+}
+
+function writeAt(file: Deno.FsFile, at: number, character: string): void {
+  file.seekSync(at, Deno.SeekMode.Start);
+  file.writeSync(new TextEncoder().encode(character));
 }
 
 /**
