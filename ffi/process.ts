@@ -49,10 +49,10 @@ const libc = bind({
   unshare: { parameters: ["i32" /* int flags */], result: "i32" },
 });
 
-const WNOHANG = 1;
-const WEXITED = 4;
-const WNOWAIT = 0x1000000;
-const P_PID = 1;
+export const WNOHANG = 1;
+export const WEXITED = 4;
+export const WNOWAIT = 0x1000000;
+export const P_PID = 1;
 const SIGINFO_SIZE = 128;
 const CLONE_THREAD = 0x10000;
 

@@ -80,9 +80,14 @@ export const KERNEL_SIGSET_SIZE = 8;
 const SIGINFO_SIZE = 128;
 
 /** `struct signalfd_siginfo`. */
-const SIGNALFD_SIGINFO = { size: 128, signo: 0, code: 8, pid: 12 } as const;
+export const SIGNALFD_SIGINFO = {
+  size: 128,
+  signo: 0,
+  code: 8,
+  pid: 12,
+} as const;
 /** `si_code` of what the kernel sends, as the terminal's Ctrl-C. */
-const SI_KERNEL = 0x80;
+export const SI_KERNEL = 0x80;
 
 /** A signal that was read from a signalfd. */
 export interface ReceivedSignal {

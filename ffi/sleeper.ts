@@ -5,10 +5,11 @@
  *
  * @module
  */
-import { addressOf, CallScript } from "./call_script.ts";
+import { addressOf, CallScript, type Cell } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { AT_EMPTY_PATH } from "./file.ts";
 import { INTERPRETER } from "./interpreter.ts";
+import { type Guard, GuardWriter } from "./sleeper_guard.ts";
 import { machineCode, offsetOf } from "./machine_code.ts";
 import { Errno } from "./libc.ts";
 import { KERNEL_SIGSET_SIZE } from "./signal.ts";
@@ -28,8 +29,12 @@ export interface Sleep {
   readonly argv: readonly CString[];
   /** The environment of both. */
   readonly env: readonly CString[];
+  /** A daemon for which it acts itself, if there is one. */
+  readonly guard?: Guard | undefined;
 }
 
+/** Stands before the labels of the steps after a signal that asks for the end. */
+const STOPPED = "stopped ";
 const PR_SET_NAME = 15;
 const MADV_DONTNEED = 4;
 /** `PATH_MAX`: what a longer name fails with is another error. */
@@ -117,79 +122,103 @@ export function sleeperImage(
   return image;
 }
 
+/** Writes the steps: waiting first, and the strings last. */
 function writeScript(
-  { name, watched, path, keptFd, argv, env }: Sleep,
+  { name, watched, path, keptFd, argv, env, guard }: Sleep,
   machine: typeof Deno.build.arch,
 ): { script: CallScript; stack: number } {
   const script = new CallScript(machine);
   const stack = [script.cell(), script.cell()] as const;
   const result = script.cell();
   const interrupted = script.cell(-Errno.EINTR);
-  const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
   const fds = script.bytes(new Uint8Array(pollfds(watched).buffer));
   const comm = script.bytes(cString(name));
-  const cwd = script.cell();
-  const where = script.cell();
-  const removed = script.cell(-Errno.ENOENT);
-  const root = script.bytes(cString("/"));
-  const noPath = script.bytes(cString(""));
-  const [file, args, environment] = [
-    script.cell(),
-    script.cell(),
-    script.cell(),
-  ];
+  const guardWriter = guard && new GuardWriter(script, guard);
+
+  // What nobody touches in its sleep.
+  const later: (() => void)[] = [];
+  const late = (what: CString | readonly CString[]): Cell => {
+    const cell = script.cell();
+    const place = (string: CString) => script.bytes(cString(string));
+    later.push(() =>
+      script.point(
+        cell,
+        typeof what === "string" || what instanceof Uint8Array
+          ? place(what)
+          : script.pointers(what.map(place)),
+      )
+    );
+    return cell;
+  };
+
   script.step("name", "prctl", [PR_SET_NAME, comm]);
   // A page or two that the kernel has filled for a program that needs a stack.
   script.step("shrink", "madvise", [...stack, MADV_DONTNEED]);
-  script.step(
-    "sleep",
-    "ppoll",
-    [fds, watched.length, 0, 0, KERNEL_SIGSET_SIZE],
-    {
+  const sleep = (prefix: string, ready: string) => {
+    const size = KERNEL_SIGSET_SIZE;
+    script.step(`${prefix}sleep`, "ppoll", [fds, watched.length, 0, 0, size], {
       result,
-      failed: "why",
-      zero: "here",
-      positive: "here",
-    },
-  );
-  // By SIGSTOP and SIGCONT, perhaps: there is no handler that could have run.
-  script.step("why", "differ", [addressOf(result), addressOf(interrupted)], {
-    zero: "sleep",
-    positive: "here",
-  });
-  // Without a working directory Deno would not start: it was removed meanwhile.
-  script.step("here", "getcwd", [cwd, CWD_SIZE], {
-    result: where,
-    failed: "gone",
-    zero: "wake",
-    positive: "wake",
-  });
-  script.step("gone", "differ", [addressOf(where), addressOf(removed)], {
-    zero: "leave",
-    positive: "wake",
-  });
-  script.step("leave", "chdir", [root]);
-  script.step("wake", "execve", [file, args, environment]);
-  script.step("kept", "execveat", [
-    keptFd,
-    noPath,
-    args,
-    environment,
-    AT_EMPTY_PATH,
-  ]);
-  // Nothing can be executed, for now. Whatever woke us is still there then.
-  script.step("wait", "nanosleep", [second, 0], {
-    failed: "wake",
-    zero: "wake",
-    positive: "wake",
-  });
+      failed: `${prefix}why`,
+      zero: ready,
+      positive: ready,
+    });
+    // By SIGSTOP and SIGCONT, perhaps: there is no handler that could have run.
+    const why = [addressOf(result), addressOf(interrupted)];
+    script.step(`${prefix}why`, "differ", why, {
+      zero: `${prefix}sleep`,
+      positive: `${prefix}here`,
+    });
+  };
+  const isGuarded = guard?.pid !== undefined;
+  if (isGuarded) {
+    for (const prefix of ["", STOPPED]) {
+      const stopped = `${STOPPED}read`;
+      guardWriter?.pass(
+        guard.pid,
+        prefix,
+        stopped,
+        () => sleep(prefix, `${prefix}read`),
+      );
+    }
+  } else {
+    sleep("", "here");
+  }
 
-  const strings = (list: readonly CString[]) =>
-    script.pointers(list.map((string) => script.bytes(cString(string))));
-  script.point(file, script.bytes(cString(path)));
-  script.point(args, strings(argv));
-  script.point(environment, strings(env));
-  // Last: nobody touches it in its sleep.
+  const [file, args, noPath] = [late(path), late(argv), late("")];
+  const execute = ([wake, kept]: readonly [string, string], env: Cell) => {
+    script.step(wake, "execve", [file, args, env]);
+    script.step(kept, "execveat", [keptFd, noPath, args, env, AT_EMPTY_PATH]);
+  };
+  const cwd = script.cell();
+  const where = script.cell();
+  const removed = script.cell(-Errno.ENOENT);
+  const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
+  const wakeUp = (prefix: string, env: readonly CString[]) => {
+    const next = guard ? `${prefix}try` : `${prefix}wake`;
+    // Without a working directory Deno would not start: it was removed meanwhile.
+    script.step(`${prefix}here`, "getcwd", [cwd, CWD_SIZE], {
+      result: where,
+      failed: `${prefix}gone`,
+      zero: next,
+      positive: next,
+    });
+    const gone = [addressOf(where), addressOf(removed)];
+    script.step(`${prefix}gone`, "differ", gone, { positive: next });
+    script.step(`${prefix}leave`, "chdir", [late("/")]);
+    guardWriter?.try(prefix, prefix === STOPPED, late, execute);
+    const wake = `${prefix}wake`;
+    execute([wake, `${prefix}kept`], late(env));
+    // Nothing can be executed, for now. Whatever woke us is still there then.
+    script.step(`${prefix}wait`, "nanosleep", [second, 0], {
+      failed: wake,
+      zero: wake,
+      positive: wake,
+    });
+  };
+  wakeUp("", env);
+  if (isGuarded) wakeUp(STOPPED, guard.stoppedEnv);
+
+  later.forEach((place) => place());
   script.point(cwd, script.bytes(new Uint8Array(CWD_SIZE)));
   return { script, stack: stack[0].cell };
 }

@@ -9,6 +9,12 @@ import { Signal } from "./signal.ts";
 /** The numbers, for each machine. */
 const NUMBERS = {
   x86_64: {
+    read: 0,
+    setitimer: 38,
+    kill: 62,
+    getpgid: 121,
+    rt_sigtimedwait: 128,
+    waitid: 247,
     madvise: 28,
     rt_sigaction: 13,
     rt_sigprocmask: 14,
@@ -37,6 +43,12 @@ const NUMBERS = {
     execveat: 322,
   },
   aarch64: {
+    read: 63,
+    setitimer: 103,
+    kill: 129,
+    getpgid: 155,
+    rt_sigtimedwait: 137,
+    waitid: 95,
     madvise: 233,
     rt_sigaction: 134,
     rt_sigprocmask: 135,

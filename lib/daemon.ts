@@ -6,7 +6,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { execvp, getpid, threadCount } from "../ffi/process.ts";
+import { execvp, exitNow, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
 import { timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
@@ -24,7 +24,7 @@ import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
-import { takeStage, withStage } from "./stage.ts";
+import { takeStage, TRIAL_STATUS, withStage } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { resumeLog, type Vlog, vlogModule } from "./vlog.ts";
@@ -61,6 +61,8 @@ export function daemonizeStart(
   prepareForSignals: () => void,
 ): Daemon {
   const stage = takeStage();
+  // Not `exit()`: the hooks and files are those of the daemon.
+  if (stage?.role === "trial") exitNow(TRIAL_STATUS);
   if (stage?.role === "woken") {
     return resumeMonitor(stage.state, prepareForSignals);
   }

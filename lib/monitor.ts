@@ -22,7 +22,7 @@ import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
-import { fallAsleep } from "./sleep.ts";
+import { fallAsleep, maySleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
 import { readStartup } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -90,12 +90,10 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
   const watched = [signalFd, startupFd, deadlineFd, state.notifyFd]
     .filter((fd) => fd !== -1);
-  // A caller that waits for us is not to wait for us to wake up.
-  const maySleep = state.notifyFd === -1;
-  let patience = maySleep ? sleepAfter ?? -1 : -1;
+  let patience = maySleep(state, watched) ? sleepAfter ?? -1 : -1;
   let ready: number[] | undefined;
   if (
-    maySleep && state.phase === "running" && !starter.isPrepared &&
+    state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)
   ) {
     ready = waitReadable(watched, PREPARE_AFTER_MS);

@@ -12,6 +12,9 @@
  * - An image that sleeps only polls. It takes nothing out of any descriptor, so
  *   what has woken it is still there for the next one, with all that has come
  *   meanwhile, and is handled in the order that `waitForEvents()` has it.
+ *   One that sleeps for a program that is its own daemon takes signals out, and
+ *   passes them on itself (`guardOf()`): in that same order, and what they mean
+ *   for a restart is in the record with which it wakes.
  * - What comes between the last poll that is awake and the first one asleep, or
  *   between that of the sleeper and the next one awake, is found by the latter.
  *
@@ -32,9 +35,18 @@ import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { getpid } from "../ffi/process.ts";
 import { isIgnored, setDisposition, Signal } from "../ffi/signal.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
+import type { Guard } from "../ffi/sleeper_guard.ts";
 import type { MonitorState } from "./monitor_state.ts";
+import { STOP_SIGNALS } from "./pass_on.ts";
+import { programName } from "./program_name.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
-import { encodeStage, STAGE_VARIABLE, type WokenStage } from "./stage.ts";
+import {
+  encodeStage,
+  type Stage,
+  STAGE_VARIABLE,
+  TRIAL_STATUS,
+  type WokenStage,
+} from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -72,6 +84,7 @@ export function fallAsleep(
       // daemon would lose its monitor: that one waits for the name to be back.
       keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
       ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
+      guard: guardOf({ role: "woken", state, keptFd, cwdFd }),
     });
     const programFd = sparedOfXfsz(() => memfdProgram("tend", image));
     opened.push(programFd);
@@ -99,6 +112,54 @@ function sparedOfXfsz<T>(write: () => T): T {
 }
 
 /**
+ * Whether a monitor may sleep now. A program that is its own daemon must not be
+ * started from its top while that runs, for it may look whether it runs; so its
+ * monitor waits awake for what only the program can handle.
+ *
+ * @param state What the monitor knows.
+ * @param watched The descriptors that are to wake it.
+ * @returns Whether it may.
+ */
+export function maySleep(
+  { command, phase, signalFd, notifyFd }: MonitorState,
+  watched: readonly number[],
+): boolean {
+  // A caller that waits for us is not to wait for us to wake up.
+  if (notifyFd !== -1) return false;
+  return command !== undefined || phase === "backingOff" ||
+    watched.every((fd) => fd === signalFd);
+}
+
+/** What is done in the sleep of a monitor whose daemon is its own program. */
+function guardOf(stage: WokenStage): Guard | undefined {
+  const { state } = stage;
+  if (state.command !== undefined) return undefined;
+  const { phase, daemonPid, signalFd } = state;
+  const title = `monitoring pid ${daemonPid} (the program does not start any ` +
+    "more, trying again every 10 seconds)";
+  const stopped: WokenStage = {
+    ...stage,
+    state: { ...state, phase: "stopping" },
+  };
+  return {
+    pid: phase === "backingOff" ? undefined : daemonPid,
+    signalFd,
+    stopSignals: STOP_SIGNALS,
+    stoppedEnv: withRecord(stopped),
+    trialEnv: withRecord({ role: "trial" }),
+    trialStatus: TRIAL_STATUS,
+    trouble: [`${programName()}: ${title}`],
+    ownEnv: environment(),
+  };
+}
+
+/** The environment of a program that starts as something. */
+function withRecord(stage: Stage): CString[] {
+  const record = `${STAGE_VARIABLE}=${encodeStage(stage, getpid())}`;
+  return [...environment(), toBytes(record)];
+}
+
+/**
  * The arguments and the environment of the program that wakes up.
  *
  * @throws {LibcError} `E2BIG`: it could not be executed, and to find that out
@@ -109,11 +170,10 @@ function wakingArguments(
   self: SelfImage,
   shown: readonly Uint8Array[],
 ): { argv: readonly CString[]; env: readonly CString[] } {
-  const record = `${STAGE_VARIABLE}=${encodeStage(stage, getpid())}`;
   // A program that runs a command has all in its record, and needs no
   // arguments: so `ps` shows the same while it wakes up.
   const argv = stage.state.command === undefined ? self.argv : shown;
-  const env = [...environment(), toBytes(record)];
+  const env = withRecord(stage);
   const strings = [...argv, ...env];
   const size = strings.reduce((sum, { length }) => sum + length + 9, 0);
   if (

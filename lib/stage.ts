@@ -54,8 +54,19 @@ export interface WokenStage {
   readonly cwdFd: number;
 }
 
+/**
+ * A program that is tried before it takes the place of a monitor that sleeps. It
+ * ends as soon as it has read this, with {@linkcode TRIAL_STATUS}.
+ */
+export interface TrialStage {
+  readonly role: "trial";
+}
+
+/** The exit status of a program that gets so far; no other is likely to have it. */
+export const TRIAL_STATUS = 123;
+
 /** What a process is to be. */
-export type Stage = StartStage | WokenStage;
+export type Stage = StartStage | WokenStage | TrialStage;
 
 /**
  * Puts a stage into the environment while a program is started with it.
@@ -102,7 +113,7 @@ export function takeStage(): Stage | undefined {
     returnTo(stage.cwdFd);
     close(stage.keptFd);
     close(stage.cwdFd);
-  } else {
+  } else if (stage.role !== "trial") {
     keep({ notifyFd: stage.notifyFd });
   }
   return stage;
@@ -200,10 +211,12 @@ export function decodeStage(text: string): { stage: Stage; from: number } {
     );
   }
   if (!isInteger(from, 1)) throw invalid("from is not a pid");
-  const stage = record.role === "woken"
-    ? decodeWoken(record)
-    : decodeStart(record);
-  return { stage, from };
+  return { stage: decodeRole(record), from };
+}
+
+function decodeRole(record: Record<string, unknown>): Stage {
+  if (record.role === "trial") return { role: "trial" };
+  return record.role === "woken" ? decodeWoken(record) : decodeStart(record);
 }
 
 function decodeStart(

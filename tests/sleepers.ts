@@ -4,7 +4,7 @@
  * @module
  */
 import type { CString } from "../ffi/c_string.ts";
-import { systemCall } from "../ffi/system_calls.ts";
+import { type SystemCall, systemCall } from "../ffi/system_calls.ts";
 import { childrenOf, isAlive, look } from "./proc.ts";
 import { ROOT, startProgram } from "./program.ts";
 import type { Finished, Running, Sandbox } from "./sandbox.ts";
@@ -28,6 +28,10 @@ export interface SleeperOptions {
   readonly argv?: readonly CString[];
   /** The environment of what it starts. */
   readonly env?: readonly CString[];
+  /** Statements that come before it falls asleep. */
+  readonly before?: string;
+  /** An expression of what it guards, if anything. */
+  readonly guard?: string;
   /** What stands before the program that falls asleep on its command line. */
   readonly under?: readonly string[];
 }
@@ -73,6 +77,8 @@ export class Sleeper {
       keptFd = "-1",
       argv = ["sh", "-c", "echo awake as $$"],
       env = [],
+      before = "",
+      guard = "undefined",
       under = [],
     }: SleeperOptions = {},
   ): Promise<Sleeper> {
@@ -93,6 +99,7 @@ export class Sleeper {
         bootTime, pidfdOpen, setTimerfd, timerfd,
       } from "${ROOT}/ffi/wait.ts";
       Deno.chdir(${JSON.stringify(box.dir)});
+      ${before};
       const watched = [${watched}];
       const keptFd = ${keptFd};
       for (const fd of [...watched, keptFd]) {
@@ -105,6 +112,7 @@ export class Sleeper {
         keptFd,
         argv: [${argv.map(expressionOf)}],
         env: [${env.map(expressionOf)}],
+        guard: ${guard},
       });
       fexecve(memfdProgram("image", image), [${shown.map(expressionOf)}]);`,
       { under },
@@ -138,8 +146,8 @@ export class Sleeper {
   }
 
   /** Waits until it has found nothing to start, and tries that again later. */
-  async isHelpless(): Promise<void> {
-    const number = String(systemCall("nanosleep"));
+  async isHelpless(call: SystemCall = "nanosleep"): Promise<void> {
+    const number = String(systemCall(call));
     await this.#box.until(
       `pid ${this.pid} waits to try again`,
       () => this.call()[0] === number,

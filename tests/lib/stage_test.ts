@@ -76,7 +76,7 @@ function decodesOrThrows(text: string): void {
   }
   const { stage, from } = decoded;
   assert(Number.isInteger(from) && from >= 1 && from <= INT_MAX);
-  if (stage.role !== "woken") {
+  if (stage.role !== "woken" && stage.role !== "trial") {
     const { role, notifyFd, coreDumped } = stage;
     assert(ROLES.includes(role));
     assert(Number.isInteger(notifyFd) && notifyFd >= -1 && notifyFd <= INT_MAX);

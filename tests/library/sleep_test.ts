@@ -158,7 +158,7 @@ for (const way of WAYS) {
   );
 
   test(
-    "a monitor sleeps while a restarted daemon starts",
+    "a monitor does not sleep while a restarted daemon starts",
     async (box, server) => {
       const { daemon: first, monitor } = await startAsleep(
         box,
@@ -167,13 +167,16 @@ for (const way of WAYS) {
       Deno.kill(first, "SIGSEGV");
       const second = await box.until(
         "the next daemon starts",
-        () => childrenOf(monitor).find((pid) => pid !== first),
+        () =>
+          childrenOf(monitor).find((pid) =>
+            // Asleep, the monitor only tries its program.
+            pid !== first && !isAsleep(monitor)
+          ),
       );
       // However far it has come: it can say nothing for now.
       Deno.kill(second, "SIGSTOP");
       await box.until("it is stopped", () => look(second)?.state === "T");
-      await untilAsleep(box, monitor);
-      await wakeOnce(box, monitor);
+      assert(!isAsleep(monitor));
       Deno.kill(second, "SIGCONT");
       await box.until(
         "it holds the pidfile",
@@ -214,21 +217,44 @@ for (const way of WAYS) {
   }
 
   test(
-    "a monitor sleeps while the first daemon starts",
+    "a monitor that sleeps looks after a program that does not start while it runs",
     async (box, server) => {
-      const argv = [
-        "--monitor",
-        "--pidfile=web.pid",
-        "--sleep-after=0",
-        "slow",
-      ];
-      const monitor = box.start([...server, ...argv]);
-      await box.until("the daemon starts", () => box.holder("web.pid"));
-      await untilAsleep(box, monitor.pid);
-      await wakeOnce(box, monitor.pid);
-      Deno.kill(monitor.pid, "SIGTERM");
-      assertEquals((await monitor.finished()).code, 143);
-      assertEquals([...box.runFiles(), ...box.processes()], []);
+      const { daemon: first, monitor } = await startAsleep(
+        box,
+        [...server, ...SLEEPY, "check"],
+      );
+      Deno.kill(first, "SIGSEGV");
+      const second = await successorOf(first, box);
+      assertEquals(parentOf(second), monitor);
+      await untilAsleep(box, monitor);
+      Deno.kill(monitor, "SIGTERM");
+      await box.until(
+        "both have ended",
+        () => !isAlive(monitor) && !isAlive(second),
+      );
+      assertEquals(box.runFiles(), []);
+    },
+  );
+
+  test(
+    "a monitor that sleeps passes signals on without waking up",
+    async (box) => {
+      const argv = await way.command("signals");
+      const { daemon, monitor } = await startAsleep(
+        box,
+        [...argv, ...SLEEPY, box.path("file"), "usr1"],
+      );
+      await box.until("it listens", () => box.exists(box.path("file.ready")));
+      const file = box.path("file.usr1");
+      for (let i = 1; i <= 3; i++) {
+        Deno.kill(monitor, "SIGUSR1");
+        await box.until(
+          "the daemon has heard of it",
+          () => box.read(file)?.length === i,
+        );
+        assert(isAsleep(monitor));
+      }
+      assertEquals(parentOf(daemon), monitor);
     },
   );
 
@@ -251,25 +277,13 @@ for (const way of WAYS) {
     },
   );
 
-  if (!way.name.startsWith("deno compile")) continue;
   test(
-    "a monitor whose program was removed waits until it is back",
+    "a monitor that sleeps ends with its daemon when its program was removed",
     async (box, server) => {
-      const [program, ...args] = server as [string, ...string[]];
-      const [here, away] = [box.path("server"), box.path("away")];
-      Deno.copyFileSync(program, here);
-      const { daemon, monitor } = await startAsleep(
-        box,
-        [here, ...args, ...SLEEPY],
-      );
-      Deno.renameSync(here, away);
+      const { argv, file } = copyOf(server, box);
+      const { daemon, monitor } = await startAsleep(box, [...argv, ...SLEEPY]);
+      Deno.removeSync(file);
       Deno.kill(monitor, "SIGTERM");
-      // Another one sleeps and wakes up meanwhile.
-      await using other = await Sandbox.create();
-      const busy = await startAsleep(other, [...server, ...SLEEPY]);
-      await wakeOnce(other, busy.monitor);
-      assertEquals([isAsleep(monitor), parentOf(daemon)], [true, monitor]);
-      Deno.renameSync(away, here);
       await box.until(
         "both have ended",
         () => !isAlive(monitor) && !isAlive(daemon),
@@ -277,4 +291,42 @@ for (const way of WAYS) {
       assertEquals(box.runFiles(), []);
     },
   );
+
+  // It takes ten seconds.
+  if (way !== WAYS[0]) continue;
+  test(
+    "a monitor that sleeps restarts a program that was removed when it is back",
+    async (box, server) => {
+      const { argv, file } = copyOf(server, box);
+      const { daemon: first, monitor } = await startAsleep(
+        box,
+        [...argv, ...SLEEPY],
+      );
+      Deno.renameSync(file, `${file}.off`);
+      Deno.kill(first, "SIGSEGV");
+      await box.until(
+        "the title tells of the trouble",
+        () => titleOf(monitor).includes("the program does not start any more"),
+      );
+      Deno.renameSync(`${file}.off`, file);
+      const second = await successorOf(first, box);
+      assertEquals(parentOf(second), monitor);
+    },
+  );
+}
+
+/** A program of a test's own, which may be removed. */
+function copyOf(
+  server: readonly string[],
+  box: Sandbox,
+): { argv: string[]; file: string } {
+  const isScript = server.at(-1)!.endsWith(".ts");
+  const original = isScript ? server.at(-1)! : server[0]!;
+  const file = isScript
+    // Beside it are the package and its import map.
+    ? `${original.slice(0, -3)}-${box.dir.split("/").at(-1)}.ts`
+    : box.path("server");
+  Deno.copyFileSync(original, file);
+  const argv = server.map((word) => word === original ? file : word);
+  return { argv, file };
 }

@@ -4,10 +4,16 @@ import {
   addFileToUnlink,
   daemonizeComplete,
   daemonizeStart,
+  makePidfileName,
   parseDaemonOptions,
+  readPidfile,
 } from "@tend/daemon";
 
 const { options, rest } = parseDaemonOptions(Deno.args);
+if (rest.includes("check") && runsAlready()) {
+  console.error("server: it runs already");
+  Deno.exit(9);
+}
 daemonizeStart(options);
 if (rest.includes("throw-early")) throw new Error("no start");
 if (rest.includes("exit-early")) {
@@ -29,3 +35,13 @@ if (rest.includes("exit-in-hook")) {
 if (rest.includes("throw")) throw new Error("uncaught");
 if (rest.includes("reject")) Promise.reject(new Error("rejected"));
 if (rest.includes("exit")) Deno.exit(3);
+
+function runsAlready(): boolean {
+  const pidfile = makePidfileName("web.pid");
+  try {
+    Deno.statSync(pidfile);
+  } catch {
+    return false;
+  }
+  return readPidfile(pidfile) > 0;
+}

@@ -17,6 +17,11 @@ if (words.includes("listen")) {
     Deno.exit(0);
   });
 }
+if (words.includes("usr1")) {
+  Deno.addSignalListener("SIGUSR1", () => {
+    Deno.writeTextFileSync(`${file}.usr1`, "1", { append: true });
+  });
+}
 if (words.includes("node")) {
   const { process } = globalThis as unknown as {
     process: { on(signal: string, listener: () => void): void };
