@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CString, toBytes } from "./c_string.ts";
+import { type CString, splitStrings, toBytes } from "./c_string.ts";
 import { readFile } from "./file.ts";
 import { bind, checked } from "./libc.ts";
 import { procStat } from "./process.ts";
@@ -69,7 +69,7 @@ export function readArgv(): Uint8Array<ArrayBuffer>[] {
   if (pointer === null) return [];
   const bytes = new Uint8Array(Number(end - start));
   Deno.UnsafePointerView.copyInto(pointer, bytes);
-  return splitArgv(bytes);
+  return splitStrings(bytes);
 }
 
 /**
@@ -79,18 +79,7 @@ export function readArgv(): Uint8Array<ArrayBuffer>[] {
  * @throws {LibcError} When `/proc` is not mounted.
  */
 export function shownArgv(): Uint8Array<ArrayBuffer>[] {
-  return splitArgv(readFile("/proc/self/cmdline"));
-}
-
-function splitArgv(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
-  const args: Uint8Array<ArrayBuffer>[] = [];
-  let start = 0;
-  for (;;) {
-    const end = bytes.indexOf(0, start);
-    if (end === -1) return args;
-    args.push(bytes.slice(start, end));
-    start = end + 1;
-  }
+  return splitStrings(readFile("/proc/self/cmdline"));
 }
 
 /**

@@ -69,6 +69,25 @@ export function fromUtf8(bytes: Uint8Array, what: string): string {
   }
 }
 
+/**
+ * Strings that stand one behind the other, as `/proc` has them.
+ *
+ * @param bytes The strings, each with its NUL.
+ * @returns The strings without it.
+ */
+export function splitStrings(
+  bytes: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer>[] {
+  const strings: Uint8Array<ArrayBuffer>[] = [];
+  let start = 0;
+  for (;;) {
+    const end = bytes.indexOf(0, start);
+    if (end === -1) return strings;
+    strings.push(bytes.slice(start, end));
+    start = end + 1;
+  }
+}
+
 /** An array of C strings that ends in NULL, as `argv`. */
 export class CStringArray {
   /** The pointers. They are good for as long as this object is. */

@@ -3,22 +3,16 @@
  *
  * @module
  */
-import { cString } from "./c_string.ts";
-import { bind, checked, symbol } from "./libc.ts";
+import { cString, fromBytes, splitStrings, toBytes } from "./c_string.ts";
+import { readFile } from "./file.ts";
+import { bind, symbol } from "./libc.ts";
 
 const libc = bind({
   getenv: { parameters: ["buffer" /* const char * */], result: "pointer" },
   strlen: { parameters: ["pointer" /* const char * */], result: "usize" },
-  setenv: {
-    parameters: [
-      "buffer", // const char *name
-      "buffer", // const char *value
-      "i32", // int overwrite
-    ],
-    result: "i32",
-  },
-  unsetenv: { parameters: ["buffer" /* const char * */], result: "i32" },
 });
+
+const POINTER_SIZE = 8;
 
 /**
  * Reads a variable.
@@ -35,50 +29,47 @@ export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
 }
 
 /**
- * Sets a variable.
+ * All entries, as they are.
  *
- * @param name Its name.
- * @param value Its value.
- * @throws {LibcError} `ENOMEM`, `EINVAL`.
- */
-export function setenv(name: string, value: string): void {
-  checked("setenv", libc.setenv(cString(name), cString(value), 1));
-}
-
-/**
- * Removes a variable, and wipes its value out of the memory that
- * `/proc/PID/environ` shows.
- *
- * @param name Its name.
- * @throws {LibcError} `EINVAL`.
- */
-export function unsetenv(name: string): void {
-  const value = libc.getenv(cString(name));
-  if (value !== null) {
-    const length = Number(libc.strlen(value));
-    const bytes = Deno.UnsafePointerView.getArrayBuffer(value, length);
-    new Uint8Array(bytes).fill(0);
-  }
-  checked("unsetenv", libc.unsetenv(cString(name)));
-}
-
-/**
- * All variables, as they are.
- *
- * @returns `NAME=VALUE` of each, as bytes.
+ * @returns Each as bytes: `NAME=VALUE`, or what else a caller has put there.
  */
 export function environment(): Uint8Array<ArrayBuffer>[] {
-  const variables: Uint8Array<ArrayBuffer>[] = [];
-  const list = environ();
-  if (list === null) return variables;
-  const view = new Deno.UnsafePointerView(list);
-  for (;;) {
-    const variable = view.getPointer(variables.length * 8);
-    if (variable === null) return variables;
-    const bytes = new Uint8Array(Number(libc.strlen(variable)));
-    Deno.UnsafePointerView.copyInto(variable, bytes);
-    variables.push(bytes);
-  }
+  return entryPointers().map(bytesAt);
+}
+
+/**
+ * Takes an entry out of the environment, and wipes it out of the memory that
+ * `/proc/PID/environ` shows. No other thread may look at the environment
+ * meanwhile.
+ *
+ * @param prefix How the entry begins.
+ * @returns What follows that; `undefined` when there is no such entry.
+ */
+export function takeEntry(prefix: string): Uint8Array<ArrayBuffer> | undefined {
+  const pointers = entryPointers();
+  const index = pointers.findIndex((pointer) =>
+    fromBytes(bytesAt(pointer)).startsWith(prefix)
+  );
+  if (index === -1) return undefined;
+  const bytes = bytesAt(pointers[index]!);
+  const { getArrayBuffer } = Deno.UnsafePointerView;
+  // libc has no name for an entry without `=`, and so no call for this. With
+  // the NULL at the end there is one pointer more.
+  const size = (pointers.length + 1) * POINTER_SIZE;
+  new BigUint64Array(getArrayBuffer(environ()!, size))
+    .copyWithin(index, index + 1);
+  new Uint8Array(getArrayBuffer(pointers[index]!, bytes.length)).fill(0);
+  return bytes.slice(toBytes(prefix).length);
+}
+
+/**
+ * The environment that the kernel has given to this process.
+ *
+ * @returns Its entries, as bytes; those that were wiped are empty.
+ * @throws {LibcError} When `/proc` is not mounted.
+ */
+export function initialEnvironment(): Uint8Array<ArrayBuffer>[] {
+  return splitStrings(readFile("/proc/self/environ"));
 }
 
 /**
@@ -88,4 +79,22 @@ export function environment(): Uint8Array<ArrayBuffer>[] {
  */
 export function environ(): Deno.PointerValue {
   return new Deno.UnsafePointerView(symbol("environ")).getPointer();
+}
+
+function entryPointers(): Deno.PointerObject[] {
+  const pointers: Deno.PointerObject[] = [];
+  const list = environ();
+  if (list === null) return pointers;
+  const view = new Deno.UnsafePointerView(list);
+  for (;;) {
+    const pointer = view.getPointer(pointers.length * POINTER_SIZE);
+    if (pointer === null) return pointers;
+    pointers.push(pointer);
+  }
+}
+
+function bytesAt(string: Deno.PointerObject): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Number(libc.strlen(string)));
+  Deno.UnsafePointerView.copyInto(string, bytes);
+  return bytes;
 }

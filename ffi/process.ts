@@ -45,6 +45,14 @@ const libc = bind({
     ],
     result: "i32",
   },
+  execve: {
+    parameters: [
+      "buffer", // const char *path
+      "buffer", // char *const argv[]
+      "buffer", // char *const envp[]
+    ],
+    result: "i32",
+  },
   _exit: { parameters: ["i32" /* int status */], result: "void" },
   unshare: { parameters: ["i32" /* int flags */], result: "i32" },
 });
@@ -177,6 +185,30 @@ export function execvp(file: CString, argv: readonly CString[]): never {
   const path = cString(file);
   const args = new CStringArray(argv);
   libc.execvp(path, new Uint8Array(args.pointers.buffer));
+  throw new LibcError("exec", errno());
+}
+
+/**
+ * Becomes another program, with another environment.
+ *
+ * @param file The program's path.
+ * @param argv Its arguments, with its name first.
+ * @param env Its environment.
+ * @returns Never; this process is another program then.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `E2BIG` and others.
+ */
+export function execve(
+  file: CString,
+  argv: readonly CString[],
+  env: readonly CString[],
+): never {
+  const path = cString(file);
+  const [args, variables] = [new CStringArray(argv), new CStringArray(env)];
+  libc.execve(
+    path,
+    new Uint8Array(args.pointers.buffer),
+    new Uint8Array(variables.pointers.buffer),
+  );
   throw new LibcError("exec", errno());
 }
 

@@ -5,7 +5,6 @@
  */
 import { type CString, cString, CStringArray } from "./c_string.ts";
 import { bind, LibcError } from "./libc.ts";
-import { environ } from "./environment.ts";
 import { sigset } from "./signal.ts";
 
 const libc = bind({
@@ -16,7 +15,7 @@ const libc = bind({
       "buffer", // const posix_spawn_file_actions_t *
       "buffer", // const posix_spawnattr_t *
       "buffer", // char *const argv[]
-      "pointer", // char *const envp[]
+      "buffer", // char *const envp[]
     ],
     result: "i32", // an errno
   },
@@ -44,6 +43,8 @@ const POSIX_SPAWN_SETSIGMASK = 0x08;
 
 /** What a spawned program gets beside its arguments. */
 export interface SpawnOptions {
+  /** Its environment. */
+  readonly env: readonly CString[];
   /** A descriptor that it gets, and the number that it has there. */
   readonly pass: { readonly fd: number; readonly as: number };
   /** Whether it begins with no signal blocked, and not with ours. */
@@ -51,8 +52,8 @@ export interface SpawnOptions {
 }
 
 /**
- * Starts a program with this process's environment. Unlike `fork()` it does not
- * matter how many threads this process has.
+ * Starts a program. Unlike `fork()` it does not matter how many threads this
+ * process has.
  *
  * @param path The program.
  * @param argv Its arguments, with its name first.
@@ -64,11 +65,12 @@ export interface SpawnOptions {
 export function posixSpawn(
   path: CString,
   argv: readonly CString[],
-  { pass, unblockSignals }: SpawnOptions,
+  { env, pass, unblockSignals }: SpawnOptions,
 ): number {
   const pid = new Int32Array(1);
   const file = cString(path);
   const args = new CStringArray(argv);
+  const variables = new CStringArray(env);
   const actions = new Uint8Array(OPAQUE_SIZE);
   const attributes = new Uint8Array(OPAQUE_SIZE);
   ok(libc.posix_spawn_file_actions_init(actions));
@@ -86,7 +88,7 @@ export function posixSpawn(
       actions,
       attributes,
       new Uint8Array(args.pointers.buffer),
-      environ(),
+      new Uint8Array(variables.pointers.buffer),
     ));
   } finally {
     libc.posix_spawnattr_destroy(attributes);

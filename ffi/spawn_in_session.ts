@@ -5,7 +5,6 @@
  */
 import { CallScript } from "./call_script.ts";
 import { type CString, cString, CStringArray } from "./c_string.ts";
-import { environ } from "./environment.ts";
 import { bind, checked, Errno, LibcError } from "./libc.ts";
 import { waitpid } from "./process.ts";
 import { runScript } from "./run_script.ts";
@@ -42,6 +41,7 @@ const SIGACTION_SIZE = 32;
  *
  * @param path The program.
  * @param argv Its arguments, with its name first.
+ * @param env Its environment.
  * @param pass A descriptor that it gets, and the number that it has there.
  * @returns Its pid.
  * @throws {LibcError} `EAGAIN`, `ENOENT` and others.
@@ -49,9 +49,10 @@ const SIGACTION_SIZE = 32;
 export function spawnInNewSession(
   path: CString,
   argv: readonly CString[],
+  env: readonly CString[],
   pass: { readonly fd: number; readonly as: number },
 ): number {
-  const args = new CStringArray(argv);
+  const [args, variables] = [new CStringArray(argv), new CStringArray(env)];
   const script = new CallScript();
   const leader = script.cell();
   const session = script.cell();
@@ -62,9 +63,10 @@ export function spawnInNewSession(
   const old = script.bytes(new Uint8Array(KERNEL_SIGSET_SIZE));
   const byDefault = script.bytes(new Uint8Array(SIGACTION_SIZE));
   const file = script.bytes(cString(path));
-  const argvAt = Deno.UnsafePointer.value(
-    Deno.UnsafePointer.of(new Uint8Array(args.pointers.buffer)),
-  );
+  const addressOf = ({ pointers }: CStringArray) =>
+    Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(new Uint8Array(pointers.buffer)),
+    );
   const failed = { result: failure, failed: "give up" };
 
   script.step("block", "rt_sigprocmask", [
@@ -102,8 +104,8 @@ export function spawnInNewSession(
   ]);
   script.step("execute", "execve", [
     file,
-    argvAt,
-    Deno.UnsafePointer.value(environ()),
+    addressOf(args),
+    addressOf(variables),
   ], failed);
   script.step("give up", "exit_group", [127]);
   script.step("leave", "exit_group", [0]);

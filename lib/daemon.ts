@@ -6,7 +6,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { execvp, exitNow, getpid, threadCount } from "../ffi/process.ts";
+import { execve, exitNow, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
 import { timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
@@ -24,7 +24,7 @@ import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
-import { takeStage, TRIAL_STATUS, withStage } from "./stage.ts";
+import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { resumeLog, type Vlog, vlogModule } from "./vlog.ts";
@@ -190,7 +190,7 @@ function becomeDaemon(
 function becomeMonitor({ path, argv }: SelfImage): never {
   const stage = { role: "monitor", notifyFd: -1, coreDumped: false } as const;
   try {
-    return withStage(stage, () => execvp(path, argv));
+    return execve(path, argv, environmentWith(stage));
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     vlog.fatal(`could not initiate process monitoring: ${error.message}`);

@@ -32,7 +32,6 @@ import { O_PATH, open, readFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { argumentRoom, LONGEST_ARGUMENT } from "../ffi/limit.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
-import { getpid } from "../ffi/process.ts";
 import { isIgnored, setDisposition, Signal } from "../ffi/signal.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { Guard } from "../ffi/sleeper_guard.ts";
@@ -40,13 +39,7 @@ import type { MonitorState } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { programName } from "./program_name.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
-import {
-  encodeStage,
-  type Stage,
-  STAGE_VARIABLE,
-  TRIAL_STATUS,
-  type WokenStage,
-} from "./stage.ts";
+import { environmentWith, TRIAL_STATUS, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -145,18 +138,12 @@ function guardOf(stage: WokenStage): Guard | undefined {
     pid: phase === "backingOff" ? undefined : daemonPid,
     signalFd,
     stopSignals: STOP_SIGNALS,
-    stoppedEnv: withRecord(stopped),
-    trialEnv: withRecord({ role: "trial" }),
+    stoppedEnv: environmentWith(stopped),
+    trialEnv: environmentWith({ role: "trial" }),
     trialStatus: TRIAL_STATUS,
     trouble: [`${programName()}: ${title}`],
     ownEnv: environment(),
   };
-}
-
-/** The environment of a program that starts as something. */
-function withRecord(stage: Stage): CString[] {
-  const record = `${STAGE_VARIABLE}=${encodeStage(stage, getpid())}`;
-  return [...environment(), toBytes(record)];
 }
 
 /**
@@ -173,7 +160,7 @@ function wakingArguments(
   // A program that runs a command has all in its record, and needs no
   // arguments: so `ps` shows the same while it wakes up.
   const argv = stage.state.command === undefined ? self.argv : shown;
-  const env = withRecord(stage);
+  const env = environmentWith(stage).map(toBytes);
   const strings = [...argv, ...env];
   const size = strings.reduce((sum, { length }) => sum + length + 9, 0);
   if (

@@ -3,16 +3,25 @@
  *
  * A process of several threads cannot fork and go on. It starts the program
  * again instead, from the top, and what the new process is to be stands in one
- * variable of the environment: a stage. A monitor that has slept wakes up in the
- * same way. Whoever starts with a stage takes it out at once, and checks it like
- * any input.
+ * entry of the environment: a stage. A monitor that has slept wakes up in the
+ * same way. Whoever starts with a stage takes it out, and checks it like any
+ * input.
+ *
+ * Before it is taken, the program's own first lines run, which may copy the
+ * environment or start commands. So the entry has no `=`: no runtime takes it
+ * for a variable, and what it starts does not get it. The kernel hands it over
+ * like any other; a shell does not.
  *
  * @module
  */
-import { fromBytes } from "../ffi/c_string.ts";
+import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
 import { fchdir } from "../ffi/file.ts";
-import { getenv, setenv, unsetenv } from "../ffi/environment.ts";
+import {
+  environment,
+  initialEnvironment,
+  takeEntry,
+} from "../ffi/environment.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { getpid, getppid, isChild } from "../ffi/process.ts";
 import {
@@ -23,8 +32,9 @@ import {
 import type { MonitorState } from "./monitor_state.ts";
 import { resumeLog } from "./vlog.ts";
 
-/** The variable that holds a stage. */
-export const STAGE_VARIABLE = "TEND_STAGE";
+/** What a stage is called in messages, and how its entry begins. */
+const STAGE = "TEND_STAGE";
+const ENTRY = `${STAGE}:`;
 /** Of the record's form. */
 const VERSION = 1;
 
@@ -69,31 +79,26 @@ export const TRIAL_STATUS = 123;
 export type Stage = StartStage | WokenStage | TrialStage;
 
 /**
- * Puts a stage into the environment while a program is started with it.
+ * Our environment with a stage in it, for a program that is to have that.
  *
  * @param stage The stage.
- * @param start Starts the program.
- * @returns What `start` returns.
+ * @returns All entries.
  */
-export function withStage<T>(stage: Stage, start: () => T): T {
-  setenv(STAGE_VARIABLE, encodeStage(stage, getpid()));
-  try {
-    return start();
-  } finally {
-    unsetenv(STAGE_VARIABLE);
-  }
+export function environmentWith(stage: Stage): CString[] {
+  // A "=" can only be inside a string of it, where JSON has another word for it.
+  const text = encodeStage(stage, getpid()).replaceAll("=", "\\u003d");
+  return [...environment(), `${ENTRY}${text}`];
 }
 
 /**
  * Takes the stage out of the environment.
  *
  * @returns The stage; `undefined` in a process that its caller has started.
- * @throws {Error} When the variable holds anything but a stage for us.
+ * @throws {Error} When the entry holds anything but a stage for us.
  */
 export function takeStage(): Stage | undefined {
-  const value = getenv(STAGE_VARIABLE);
+  const value = takeEntry(ENTRY) ?? findLost();
   if (value === undefined) return undefined;
-  unsetenv(STAGE_VARIABLE);
   const { stage, from } = decodeOrSay(fromBytes(value));
   // Left over in somebody's environment it would make a caller a daemon. One
   // that comes by exec is from this very process.
@@ -101,8 +106,8 @@ export function takeStage(): Stage | undefined {
     (stage.role !== "woken" && from === getppid());
   if (!isOurs) {
     throw new Error(
-      `${STAGE_VARIABLE} is from pid ${from}, which is not the parent of pid ` +
-        `${getpid()}: unset it, or the parent has been killed`,
+      `${STAGE} is from pid ${from}, which is not the parent of pid ` +
+        `${getpid()}: it is left over, or the parent has been killed`,
     );
   }
   if (stage.role === "woken") {
@@ -117,6 +122,22 @@ export function takeStage(): Stage | undefined {
     keep({ notifyFd: stage.notifyFd });
   }
   return stage;
+}
+
+/**
+ * The stage where an emulator (`qemu-user`) has dropped what is no variable.
+ * Without it a program would start itself again and again.
+ */
+function findLost(): Uint8Array | undefined {
+  try {
+    return initialEnvironment()
+      .find((entry) => fromBytes(entry).startsWith(ENTRY))
+      ?.slice(toBytes(ENTRY).length);
+  } catch (error) {
+    // Without `/proc`; but there nobody starts again.
+    if (!(error instanceof LibcError)) throw error;
+    return undefined;
+  }
 }
 
 /**
@@ -156,7 +177,7 @@ function checkChild({ phase, daemonPid }: MonitorState): void {
   if (phase === "backingOff") return;
   if (isChild(daemonPid)) return;
   throw new Error(
-    `${STAGE_VARIABLE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
+    `${STAGE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
   );
 }
 
@@ -165,7 +186,7 @@ function keep(fds: Record<string, number>): void {
   for (const [name, fd] of Object.entries(fds)) {
     if (fd === -1) continue;
     if (closesOnExec(fd) === undefined) {
-      throw new Error(`${STAGE_VARIABLE}: ${name} ${fd} is not open`);
+      throw new Error(`${STAGE}: ${name} ${fd} is not open`);
     }
     setCloseOnExec(fd, true);
   }
@@ -253,5 +274,5 @@ function isInteger(value: unknown, least: number): value is number {
 }
 
 function invalid(why: string): Error {
-  return new Error(`${STAGE_VARIABLE} is not valid: ${why}`);
+  return new Error(`${STAGE} is not valid: ${why}`);
 }

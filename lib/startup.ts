@@ -22,7 +22,7 @@ import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
 import { processStatusMsg } from "./process_status.ts";
 import type { SelfImage } from "./self_image.ts";
-import { type StartStage, withStage } from "./stage.ts";
+import { environmentWith, type StartStage } from "./stage.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -125,19 +125,17 @@ function startAgain(
   // A number that is free here, and so is nothing else's there.
   const notifyFd = dupFrom(writeFd, PASSED_FD, true);
   try {
-    const pid = withStage(
-      { role, coreDumped, notifyFd },
-      () => {
-        const pass = { fd: writeFd, as: notifyFd };
-        if (inNewSession) return spawnInNewSession(path, argv, pass);
-        return posixSpawn(path, argv, {
-          pass,
-          // A monitor keeps ours from its first moment, in all its threads. A
-          // daemon begins with none.
-          unblockSignals: role === "daemon",
-        });
-      },
-    );
+    const env = environmentWith({ role, coreDumped, notifyFd });
+    const pass = { fd: writeFd, as: notifyFd };
+    const pid = inNewSession
+      ? spawnInNewSession(path, argv, env, pass)
+      // A monitor keeps our mask from its first moment, in all its threads. A
+      // daemon begins with none.
+      : posixSpawn(path, argv, {
+        env,
+        pass,
+        unblockSignals: role === "daemon",
+      });
     fatalSignalFork("parent");
     return { role: "parent", pid };
   } finally {

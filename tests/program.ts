@@ -12,7 +12,8 @@ import type { Finished, Running, Sandbox } from "./sandbox.ts";
 /** The tree's top, for the imports of programs: `${ROOT}/ffi/file.ts`. */
 export const ROOT: string = new URL("..", import.meta.url).href.slice(0, -1);
 
-const CONFIG = new URL("../deno.json", import.meta.url).pathname;
+/** The tree's configuration, for programs elsewhere that import of it. */
+export const CONFIG: string = new URL("../deno.json", import.meta.url).pathname;
 
 /** How a program is run. */
 export interface ProgramOptions {

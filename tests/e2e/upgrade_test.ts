@@ -11,7 +11,9 @@ import {
 } from "../monitored.ts";
 import { untilAsleep, wakeOnce } from "../monitored.ts";
 import { fdsOf, isAlive, isAsleep, parentOf } from "../proc.ts";
+import { ROOT } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { runStaged } from "../staged.ts";
 
 const SLEEP_600 = ["--", "sleep", "600"];
 
@@ -23,7 +25,7 @@ function install(box: Sandbox): { path: string; inode: number } {
   return { path, inode: Deno.statSync(path).ino! };
 }
 
-/** Replaces it by a shell script, which finds the real one beside it. */
+/** Replaces it by a script. */
 function installScript(box: Sandbox, script: string): void {
   const path = box.path("tend");
   Deno.writeTextFileSync(`${path}.new`, script, { mode: 0o755 });
@@ -180,12 +182,19 @@ Deno.test("an older program refuses a newer record, and the daemon runs on", asy
   const { daemon, monitor } = await startOwn(box);
   // As a newer version's record is to an older program, so is this one's.
   const said = box.path("said");
+  Deno.writeTextFileSync(said, "");
   installScript(
     box,
-    `#!/bin/sh
-TEND_STAGE=$(printf %s "$TEND_STAGE" | sed 's/"version":[0-9]*/"version":99/')
-export TEND_STAGE
-exec ${TEND} 2>${said}
+    `#!/usr/bin/env -S ${Deno.execPath()} run --quiet -A --ext=ts
+import { dup3 } from "${ROOT}/ffi/descriptor.ts";
+import { environment } from "${ROOT}/ffi/environment.ts";
+import { O_WRONLY, open } from "${ROOT}/ffi/file.ts";
+import { execve } from "${ROOT}/ffi/process.ts";
+const newer = environment().map((entry) =>
+  new TextDecoder().decode(entry).replace(/"version":[0-9]+/, '"version":99')
+);
+dup3(open("${said}", O_WRONLY), 2, 0);
+execve("${TEND}", ["${TEND}"], newer);
 `,
   );
   Deno.kill(monitor, "SIGCHLD");
@@ -259,14 +268,9 @@ for (
 ) {
   Deno.test(`tend starts nothing when TEND_STAGE ${what}`, async () => {
     await using box = await Sandbox.create();
-    const file = box.path("stage");
-    const script = `TEND_STAGE=$(sed "s/OWN/$$/" <"$1"); export TEND_STAGE
-      shift; exec "$@"`;
-    Deno.writeTextFileSync(file, stage);
-    const argv = [TEND, "--pidfile=web.pid", "--log-file=log", "--", "echo"];
-    const { code, stdout, stderr } = await box.run(
-      ["sh", "-c", script, "sh", file, ...argv, "started"],
-    );
+    const options = ["--pidfile=web.pid", "--log-file=log"];
+    const argv = [TEND, ...options, "--", "echo", "started"];
+    const { code, stdout, stderr } = await runStaged(box, stage, argv);
     assertEquals([code, stdout], [1, ""], stderr);
     assertMatch(stderr, message);
     assertEquals([box.runFiles(), box.exists(box.path("log"))], [[], false]);

@@ -4,6 +4,7 @@ import {
   cString,
   CStringArray,
   fromBytes,
+  splitStrings,
   toBytes,
 } from "../../ffi/c_string.ts";
 import { ask, ROOT } from "../program.ts";
@@ -72,6 +73,13 @@ Deno.test("CStringArray keeps its strings in place when garbage is collected", a
     { deno: ["-A", "--v8-flags=--expose-gc"] },
   );
   assertEquals(answer, "0");
+});
+
+Deno.test("splitStrings() splits at each NUL, and leaves what has none", () => {
+  const split = (text: string) => splitStrings(toBytes(text)).map(fromBytes);
+  assertEquals(split("a\0\0bc\0"), ["a", "", "bc"]);
+  assertEquals(split(""), []);
+  assertEquals(split("a\0b"), ["a"]);
 });
 
 function textAt(address: bigint): string {

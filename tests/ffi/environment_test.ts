@@ -1,7 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { assertThrows } from "@std/assert/throws";
-import { environ, getenv, setenv, unsetenv } from "../../ffi/environment.ts";
-import { Errno, LibcError } from "../../ffi/libc.ts";
+import { environ, getenv } from "../../ffi/environment.ts";
 import { ask, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
@@ -15,56 +13,19 @@ function textOf(name: string): string | undefined {
 
 for (const value of ["", "a", "a=b", "é\n\t ", "x".repeat(100_000)]) {
   const what = JSON.stringify(value.slice(0, 9));
-  Deno.test(`getenv() is what setenv() was given: ${what}`, () => {
-    setenv(NAME, value);
+  Deno.test(`getenv() is what Deno.env has set: ${what}`, () => {
+    Deno.env.set(NAME, value);
     assertEquals(textOf(NAME), value);
-    assertEquals(Deno.env.get(NAME), value);
-    unsetenv(NAME);
+    Deno.env.delete(NAME);
+    assertEquals(getenv(NAME), undefined);
   });
 }
-
-Deno.test("setenv() replaces a value", () => {
-  setenv(NAME, "a long value");
-  setenv(NAME, "b");
-  assertEquals(textOf(NAME), "b");
-  unsetenv(NAME);
-});
-
-Deno.test("unsetenv() removes a variable, and takes one that is not set", () => {
-  setenv(NAME, "a");
-  for (let i = 0; i < 2; i++) {
-    unsetenv(NAME);
-    assertEquals([getenv(NAME), Deno.env.get(NAME)], [undefined, undefined]);
-  }
-});
 
 Deno.test("getenv() is undefined for what is not set, and for no name at all", () => {
   assertEquals([getenv("TEND_TEST_NOT_SET"), getenv("")], [
     undefined,
     undefined,
   ]);
-});
-
-Deno.test("getenv() sees what Deno.env has set", () => {
-  Deno.env.set(NAME, "deno's");
-  assertEquals(textOf(NAME), "deno's");
-  Deno.env.delete(NAME);
-  assertEquals(getenv(NAME), undefined);
-});
-
-for (const name of ["", "a=b"]) {
-  Deno.test(`setenv() and unsetenv() refuse the name ${JSON.stringify(name)}`, () => {
-    for (const call of [() => setenv(name, "a"), () => unsetenv(name)]) {
-      const error = assertThrows(call, LibcError);
-      assertEquals(error.errno, Errno.EINVAL);
-    }
-  });
-}
-
-Deno.test("setenv() refuses a NUL, and sets nothing", () => {
-  assertThrows(() => setenv(NAME, "a\0b"), TypeError);
-  assertThrows(() => setenv(`${NAME}\0`, "a"), TypeError);
-  assertEquals(getenv(NAME), undefined);
 });
 
 Deno.test("getenv() is the value's bytes, and needs no permission for the environment", async () => {
@@ -83,7 +44,7 @@ Deno.test("getenv() is the value's bytes, and needs no permission for the enviro
 });
 
 Deno.test("environ() is an array of NAME=VALUE that ends in NULL", () => {
-  setenv(NAME, "a value");
+  Deno.env.set(NAME, "a value");
   const list = new Deno.UnsafePointerView(environ()!);
   const entries: string[] = [];
   for (let i = 0;; i++) {
@@ -91,8 +52,76 @@ Deno.test("environ() is an array of NAME=VALUE that ends in NULL", () => {
     if (entry === null) break;
     entries.push(new Deno.UnsafePointerView(entry).getCString());
   }
-  unsetenv(NAME);
+  Deno.env.delete(NAME);
   assertEquals(entries.filter((entry) => entry.startsWith(`${NAME}=`)), [
     `${NAME}=a value`,
   ]);
+});
+
+/** Starts a program with some entries, and no others but those Deno needs. */
+const WITH_ENTRIES = `
+import { execve } from "${ROOT}/ffi/process.ts";
+const [path, entries, ...argv] = Deno.args;
+execve(path, [path, ...argv], JSON.parse(entries));`;
+
+/** What a program says of its environment that has begun with some entries. */
+async function askWith(entries: string[], source: string): Promise<unknown> {
+  await using box = await Sandbox.create();
+  const program = box.path("program.ts");
+  const home = Deno.env.get("HOME") ?? "/";
+  const env = [`HOME=${home}`, "NO_COLOR=1", ...entries];
+  Deno.writeTextFileSync(
+    program,
+    `import { environment, initialEnvironment, takeEntry }
+       from "${ROOT}/ffi/environment.ts";
+     const text = (bytes) => bytes && new TextDecoder().decode(bytes);
+     const all = (list) => list.map(text)
+       .filter((entry) => !/^(HOME|NO_COLOR)=/.test(entry));
+     ${source}`,
+  );
+  const argv = ["run", "--quiet", "--allow-ffi", program];
+  const args = [Deno.execPath(), JSON.stringify(env), ...argv];
+  return JSON.parse(await ask(box, WITH_ENTRIES, { args }));
+}
+
+Deno.test("takeEntry() takes an entry that is no variable out of the middle, and wipes it", async () => {
+  assertEquals(
+    await askWith(
+      ["A=1", "MARK:it is", "MARKER=2", "B=3"],
+      `const before = all(environment());
+       const taken = text(takeEntry("MARK:"));
+       const again = takeEntry("MARK:") === undefined;
+       console.log(JSON.stringify({ before, taken, again,
+         left: all(environment()), initial: all(initialEnvironment()).filter(Boolean) }));`,
+    ),
+    {
+      before: ["A=1", "MARK:it is", "MARKER=2", "B=3"],
+      taken: "it is",
+      again: true,
+      left: ["A=1", "MARKER=2", "B=3"],
+      initial: ["A=1", "MARKER=2", "B=3"],
+    },
+  );
+});
+
+Deno.test("takeEntry() takes the last entry, and one of nothing else", async () => {
+  assertEquals(
+    await askWith(
+      ["A=1", "MARK:"],
+      `const taken = text(takeEntry("MARK:"));
+       console.log(JSON.stringify([taken, all(environment())]));`,
+    ),
+    ["", ["A=1"]],
+  );
+});
+
+Deno.test("takeEntry() takes nothing that does not begin so, and leaves all as it is", async () => {
+  assertEquals(
+    await askWith(
+      ["A=MARK:", "MAR"],
+      `const none = takeEntry("MARK:") === undefined;
+       console.log(JSON.stringify([none, all(environment())]));`,
+    ),
+    [true, ["A=MARK:", "MAR"]],
+  );
 });

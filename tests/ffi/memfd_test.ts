@@ -134,8 +134,7 @@ Deno.test({
 Deno.test("fexecve() becomes a program with these arguments and our environment as it is now", async () => {
   await using box = await Sandbox.create();
   const source = `${TRY}
-    import { setenv } from "${ROOT}/ffi/environment.ts";
-    setenv("TEND_TEST_MEMFD", "a value");
+    Deno.env.set("TEND_TEST_MEMFD", "a value");
     const script = 'echo "$$ $0 $1 $TEND_TEST_MEMFD"';
     console.log(Deno.pid);
     fexecve(memfdProgram("program", shell), ["sh", "-c", script, "a b", ""]);`;

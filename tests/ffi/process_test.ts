@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { LibcError } from "../../ffi/libc.ts";
 import {
+  execve,
   execvp,
   getpid,
   getppid,
@@ -186,6 +187,30 @@ Deno.test("execvp() throws ENOENT when PATH has no such program", async () => {
 Deno.test("execvp() refuses a NUL in the file and in each argument", () => {
   assertThrows(() => execvp("/bin/true\0", ["true"]), TypeError, "NUL byte");
   assertThrows(() => execvp("/bin/true", ["a", "b\0"]), TypeError, "NUL byte");
+});
+
+Deno.test("execve() hands arguments and environment over byte for byte, and nothing else", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { execve } from "${ROOT}/ffi/process.ts";
+    const bytes = Uint8Array.of(0x41, 0x3d, 0xff);
+    execve("/bin/sh", ["sh", "-c", 'od -An -v -tx1 /proc/$$/environ; echo $$ "$1"',
+      "sh", String(Deno.pid)], [bytes, "none"]);`,
+  );
+  const [environ, pids] = answer.split("\n");
+  assertEquals(environ!.trim(), "41 3d ff 00 6e 6f 6e 65 00");
+  const [now, before] = pids!.split(" ");
+  assertEquals(now, before);
+});
+
+Deno.test("execve() does not look a program up in PATH", () => {
+  assertThrows(() => execve("sh", ["sh"], ["PATH=/bin"]), LibcError, "No such");
+});
+
+Deno.test("execve() refuses a NUL in the environment", () => {
+  assertThrows(() => execve("/bin/true", ["true"], ["a\0b"]), TypeError, "NUL");
 });
 
 Deno.test("exitNow() ends the process before any of its listeners", async () => {

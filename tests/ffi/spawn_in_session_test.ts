@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { close, pipe2 } from "../../ffi/descriptor.ts";
-import { setenv, unsetenv } from "../../ffi/environment.ts";
 import { readFile } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { waitpid } from "../../ffi/process.ts";
@@ -12,11 +11,12 @@ import "../open_libc.ts";
 
 /** The number that a descriptor has in the program. */
 const AS = 100;
+const ENV = ["TEND_TEST_SPAWN=a value"];
 
 /** Runs a program to its end, and returns what it writes to stdout. */
 function said(argv: readonly [string, ...string[]]): string {
   const { readFd, writeFd } = pipe2();
-  const pid = spawnInNewSession(argv[0], argv, { fd: writeFd, as: 1 });
+  const pid = spawnInNewSession(argv[0], argv, ENV, { fd: writeFd, as: 1 });
   close(writeFd);
   const status = waitpid(pid);
   const text = new TextDecoder().decode(readFile(`/proc/self/fd/${readFd}`));
@@ -41,16 +41,14 @@ Deno.test("spawnInNewSession() leaves no child but the program", () => {
   assertThrows(() => waitpid(-1), LibcError, "No child processes");
 });
 
-Deno.test("spawnInNewSession() hands over our environment as it is now", () => {
-  setenv("TEND_TEST_SPAWN", "a value");
-  assertEquals(said(["/bin/sh", "-c", "echo $TEND_TEST_SPAWN"]), "a value\n");
-  unsetenv("TEND_TEST_SPAWN");
+Deno.test("spawnInNewSession() hands over the environment that it was given, and no other", () => {
+  assertEquals(said(["/usr/bin/env"]), `${ENV[0]}\n`);
 });
 
 Deno.test("spawnInNewSession() hands over the descriptor under its number", () => {
   const { readFd, writeFd } = pipe2();
   const argv = ["sh", "-c", `echo here >/proc/self/fd/${AS}`];
-  const pid = spawnInNewSession("/bin/sh", argv, { fd: writeFd, as: AS });
+  const pid = spawnInNewSession("/bin/sh", argv, ENV, { fd: writeFd, as: AS });
   close(writeFd);
   assertEquals(waitpid(pid), { kind: "exited", code: 0 });
   const bytes = readFile(`/proc/self/fd/${readFd}`);
@@ -94,7 +92,7 @@ for (
     const { readFd, writeFd } = pipe2();
     const before = openFdCount();
     const error = assertThrows(
-      () => spawnInNewSession(path, [path], { fd: writeFd, as: AS }),
+      () => spawnInNewSession(path, [path], ENV, { fd: writeFd, as: AS }),
       LibcError,
     );
     assertEquals([error.call, error.errno], ["exec", Errno[errno]]);
@@ -107,7 +105,7 @@ for (
 
 Deno.test("spawnInNewSession() throws EBADF for a descriptor that is not open", () => {
   const error = assertThrows(
-    () => spawnInNewSession("/bin/true", ["true"], { fd: 99_999, as: AS }),
+    () => spawnInNewSession("/bin/true", ["true"], ENV, { fd: 99_999, as: AS }),
     LibcError,
   );
   assertEquals(error.errno, Errno.EBADF);

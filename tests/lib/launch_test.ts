@@ -1,7 +1,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { toBytes } from "../../ffi/c_string.ts";
-import { environment, setenv, unsetenv } from "../../ffi/environment.ts";
+import { environment } from "../../ffi/environment.ts";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../../ffi/limit.ts";
 import { waitpid } from "../../ffi/process.ts";
 import { setSignalMask, Signal } from "../../ffi/signal.ts";
@@ -69,10 +69,10 @@ Deno.test("launch() passes arguments on as they are", async () => {
 Deno.test("launch() gives the command the environment of that moment", async () => {
   await using box = await Sandbox.create();
   const launcher = new Launcher(SLEEP, undefined);
-  setenv("TEND_TEST_LAUNCH", "since it was prepared");
+  Deno.env.set("TEND_TEST_LAUNCH", "since it was prepared");
   const before = environment();
   using child = new LaunchedChild(launcher);
-  unsetenv("TEND_TEST_LAUNCH");
+  Deno.env.delete("TEND_TEST_LAUNCH");
   assertEquals(
     bytesOf(await child.settled(box), "environ"),
     terminated(before),

@@ -7,19 +7,23 @@ import {
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
-import { getenv, setenv, unsetenv } from "../../ffi/environment.ts";
+import { environ, environment } from "../../ffi/environment.ts";
+import { fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { O_RDONLY, open } from "../../ffi/file.ts";
 import { getppid } from "../../ffi/process.ts";
 import {
   decodeStage,
   encodeStage,
+  environmentWith,
   type Stage,
   takeStage,
-  withStage,
 } from "../../lib/stage.ts";
 import type { MonitorState } from "../../lib/monitor_state.ts";
 import { timerfd } from "../../ffi/wait.ts";
 import { forAny, Random } from "../random.ts";
+import { CONFIG, ROOT } from "../program.ts";
+import { Sandbox } from "../sandbox.ts";
+import { runStaged } from "../staged.ts";
 import { anyState } from "./any_state.ts";
 import "../open_libc.ts";
 
@@ -171,28 +175,54 @@ for (const [what, text, reason] of REFUSED) {
   });
 }
 
-Deno.test("withStage() has the stage in the environment meanwhile, also when it throws", () => {
-  const seen = withStage(STAGE, () => getenv("TEND_STAGE"));
-  assertEquals(decodeStage(new TextDecoder().decode(seen)), {
-    stage: STAGE,
-    from: Deno.pid,
+/** What there is of a stage in an environment. */
+function stageIn(entries: readonly (string | Uint8Array)[]): string[] {
+  return entries.map((entry) => fromBytes(toBytes(entry)))
+    .filter((entry) => entry.startsWith("TEND_STAGE"));
+}
+
+Deno.test("environmentWith() is our environment and the stage, which is no variable", () => {
+  forAny((random) => {
+    const stage = anyStage(random);
+    const entries = environmentWith(stage);
+    assertEquals(entries.slice(0, -1), environment());
+    const [entry, ...others] = stageIn(entries);
+    assertEquals([others, entry!.includes("=")], [[], false]);
+    const text = entry!.slice("TEND_STAGE:".length);
+    assertEquals(decodeStage(text), { stage, from: Deno.pid });
   });
-  assertEquals(getenv("TEND_STAGE"), undefined);
-  const fail = () => {
-    throw new RangeError("a");
-  };
-  assertThrows(() => withStage(STAGE, fail), RangeError, "a");
-  assertEquals(getenv("TEND_STAGE"), undefined);
+  assertEquals(stageIn(environment()), []);
 });
 
-/** Takes a text for the stage, and says whether it is out of the way. */
+Deno.test("environmentWith() has an = in a name come through", () => {
+  const pidfile = '/run/a=b\\=\\\\=".pid';
+  const state = { ...anyState(new Random(1)), pidfile };
+  const stage: Stage = { role: "woken", state, keptFd: 3, cwdFd: 4 };
+  const [entry] = stageIn(environmentWith(stage));
+  assertEquals(decodeStage(entry!.slice("TEND_STAGE:".length)).stage, stage);
+});
+
+const entry = new Uint8Array(1 << 16);
+
+/**
+ * Takes a text for the stage, and says whether it is out of the way. It is put
+ * where `Deno.env` has just put a variable, for it would not put it there.
+ */
 function take(text: string): Stage | undefined {
-  setenv("TEND_STAGE", text);
+  Deno.env.set("TEND_TEST_STAGE", "");
+  const list = new Deno.UnsafePointerView(environ()!);
+  const place = environment().map(fromBytes).indexOf("TEND_TEST_STAGE=");
+  const pointer = BigUint64Array.of(
+    Deno.UnsafePointer.value(Deno.UnsafePointer.of(entry)),
+  );
+  entry.fill(0);
+  entry.set(toBytes(`TEND_STAGE:${text}`));
+  new BigUint64Array(list.getArrayBuffer(8, 8 * place)).set(pointer);
   try {
     return takeStage();
   } finally {
-    assertEquals(getenv("TEND_STAGE"), undefined);
-    unsetenv("TEND_STAGE");
+    assertEquals(stageIn(environment()), []);
+    assertEquals(entry.every((byte) => byte === 0), true);
   }
 }
 
@@ -285,3 +315,38 @@ Deno.test("takeStage() takes a stage that nobody waits for", () => {
 Deno.test("takeStage() takes what is no stage out too, and throws", () => {
   assertThrows(() => take("garbage"), Error, "it is not JSON");
 });
+
+const EMULATOR = `/usr/bin/qemu-${Deno.build.arch}-static`;
+
+Deno.test({
+  name:
+    "takeStage() finds one that an emulator has dropped from the environment",
+  ignore: !existsFile(EMULATOR),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("program.ts");
+    Deno.writeTextFileSync(
+      file,
+      `import { environment } from "${ROOT}/ffi/environment.ts";
+       import { takeStage } from "${ROOT}/lib/stage.ts";
+       const text = environment().map((entry) => new TextDecoder().decode(entry));
+       const dropped = !text.join().includes("TEND_STAGE");
+       console.log(JSON.stringify([dropped, takeStage()]));`,
+    );
+    const stage: Stage = { role: "monitor", notifyFd: -1, coreDumped: true };
+    const text = encodeStage(stage, 1).replace('"from":1', '"from":OWN');
+    const deno = [Deno.execPath(), "run", "--quiet", "-A"];
+    const argv = [EMULATOR, ...deno, `--config=${CONFIG}`, file];
+    const { stdout, stderr } = await runStaged(box, text, argv);
+    assertEquals([stdout, stderr], [`${JSON.stringify([true, stage])}\n`, ""]);
+  },
+});
+
+function existsFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return false;
+  }
+}

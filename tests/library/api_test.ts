@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { Sandbox } from "../sandbox.ts";
+import { runStaged } from "../staged.ts";
 import { makeApp, WAYS } from "./ways.ts";
 
 /** Evaluates code of a user's with `deno run`, and returns what it says. */
@@ -130,9 +131,7 @@ apiTest("a stage that is nobody's is refused", async () => {
       ],
     ] as const
   ) {
-    const { code, stderr } = await box.run([...argv, "exit"], {
-      env: { TEND_STAGE: stage },
-    });
+    const { code, stderr } = await runStaged(box, stage, [...argv, "exit"]);
     assertEquals(code, 1);
     assertMatch(stderr, message);
   }

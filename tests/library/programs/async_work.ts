@@ -68,8 +68,7 @@ await step("garbage collection", async () => {
   if (kept.length !== 50_000) throw new Error();
 });
 
-const stage = Deno.env.get("TEND_STAGE");
 daemonizeComplete();
-await Deno.writeTextFile(`${report}.new`, JSON.stringify({ done, stage }));
+await Deno.writeTextFile(`${report}.new`, JSON.stringify({ done }));
 await Deno.rename(`${report}.new`, report!);
 setInterval(() => {}, 1000);
