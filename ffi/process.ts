@@ -60,8 +60,10 @@ const libc = bind({
 export const WNOHANG = 1;
 export const WEXITED = 4;
 export const WNOWAIT = 0x1000000;
+const P_ALL = 0;
 export const P_PID = 1;
-const SIGINFO_SIZE = 128;
+/** `siginfo_t` as `waitid()` fills it in. */
+export const SIGINFO = { size: 128, code: 8, pid: 16, status: 24 } as const;
 const CLONE_THREAD = 0x10000;
 
 /**
@@ -131,21 +133,14 @@ export function waitpid(pid: number): WaitStatus {
 }
 
 /**
- * Asks whether a child has ended, without waiting.
+ * Asks for any child that has ended, and leaves it to be waited for.
  *
- * @param pid The child; -1 means any.
- * @returns The child and how it ended; `running` when none has, `none` when
- * there is no such child.
+ * @returns The child; `running` when none has ended, `none` when there is none.
  */
-export function waitpidNoHang(
-  pid: number,
-): { pid: number; status: WaitStatus } | "running" | "none" {
-  const status = new Int32Array(1);
-  const ended = libc.waitpid(pid, new Uint8Array(status.buffer), WNOHANG);
-  if (ended === 0) return "running";
-  // It does not wait, and so is not interrupted: there is no child.
-  if (ended === -1) return "none";
-  return { pid: ended, status: decodeWaitStatus(status[0]!) };
+export function endedChild(): number | "running" | "none" {
+  const pid = peek(P_ALL, 0);
+  if (pid === -1) return "none";
+  return pid === 0 ? "running" : pid;
 }
 
 /**
@@ -166,11 +161,17 @@ export function isChild(pid: number): boolean {
 
 /** Whether a child has ended, which is left to be waited for. */
 function peekAt(pid: number): "running" | "ended" | undefined {
-  const info = new Uint8Array(SIGINFO_SIZE);
+  const ended = peek(P_PID, pid);
+  return ended === 0 ? "running" : ended === -1 ? undefined : "ended";
+}
+
+/** A child that has ended: 0 when none has, -1 when there is none. */
+function peek(idType: number, pid: number): number {
+  const info = new DataView(new ArrayBuffer(SIGINFO.size));
   const options = WEXITED | WNOHANG | WNOWAIT;
-  if (libc.waitid(P_PID, pid, info, options) === -1) return undefined;
-  // Its first field is the signal, 0 where none has come.
-  return info[0] === 0 ? "running" : "ended";
+  const bytes = new Uint8Array(info.buffer);
+  if (libc.waitid(idType, pid, bytes, options) === -1) return -1;
+  return info.getInt32(SIGINFO.pid, true);
 }
 
 /**

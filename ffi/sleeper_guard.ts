@@ -12,7 +12,7 @@
 import { addressOf, type CallScript, type Cell } from "./call_script.ts";
 import type { CString } from "./c_string.ts";
 import { Errno } from "./libc.ts";
-import { P_PID, WEXITED, WNOHANG, WNOWAIT } from "./process.ts";
+import { P_PID, SIGINFO, WEXITED, WNOHANG, WNOWAIT } from "./process.ts";
 import {
   KERNEL_SIGSET_SIZE,
   SI_KERNEL,
@@ -43,8 +43,6 @@ export interface Guard {
   readonly ownEnv: readonly CString[];
 }
 
-/** `siginfo_t` of `waitid()`. */
-const SIGINFO = { size: 128, code: 8, status: 24 } as const;
 const CLD_EXITED = 1;
 const ITIMER_REAL = 0;
 /** After so long a program that is tried has failed. */

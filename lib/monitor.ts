@@ -6,7 +6,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { waitpidNoHang } from "../ffi/process.ts";
+import { endedChild, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -107,15 +107,7 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
     close(state.notifyFd);
     abandonStart(state);
   }
-  if (ready.includes(startupFd)) {
-    state.startupFd = -1;
-    const startup = readStartup(
-      state.daemonPid,
-      startupFd,
-      state.daemonIsFork,
-    );
-    dispatch(state, startup);
-  }
+  if (ready.includes(startupFd)) hearOfStartup(state);
   reapChildren(state);
   if (ready.includes(deadlineFd)) {
     dispatch(state, { kind: "deadline" });
@@ -146,13 +138,27 @@ function handleSignals(state: MonitorState): void {
   }
 }
 
+/** Hears what the daemon says of its start-up, or that it says no more. */
+function hearOfStartup(state: MonitorState): void {
+  const { daemonPid, startupFd, daemonIsFork } = state;
+  state.startupFd = -1;
+  dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
+}
+
 /** Waits for every child that has ended: a monitor may inherit some. */
 function reapChildren(state: MonitorState): void {
   for (;;) {
-    const child = waitpidNoHang(-1);
-    if (child === "running" || child === "none") return;
-    if (child.pid !== state.daemonPid || state.phase === "backingOff") continue;
-    dispatch(state, { kind: "ended", status: child.status });
+    const pid = endedChild();
+    if (pid === "running" || pid === "none") return;
+    const isDaemon = pid === state.daemonPid && state.phase !== "backingOff";
+    if (isDaemon && state.startupFd !== -1) {
+      // Only now: it may have been ready since we looked. And its pipe need not
+      // end with it, when it has started a command that has it too.
+      hearOfStartup(state);
+      continue;
+    }
+    const status = waitpid(pid);
+    if (isDaemon) dispatch(state, { kind: "ended", status });
   }
 }
 

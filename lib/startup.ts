@@ -4,7 +4,10 @@
  *
  * The child has the write end of a pipe. One byte in it means ready. Its end
  * without a byte means ready too when the child has become another program,
- * for the pipe is closed on exec; else the child has ended.
+ * for the pipe is closed on exec; else the child has ended. But a fresh image
+ * may start commands before it takes the pipe for its own, and those have the
+ * write end too: so whoever waits for the pipe waits for the child's end as
+ * well.
  *
  * @module
  */
@@ -12,12 +15,12 @@ import { passOn, passOnPending } from "./pass_on.ts";
 import { close, dupFrom, pipe2, read, writeFully } from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { hasExeced, waitpid } from "../ffi/process.ts";
+import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
-import { waitReadable } from "../ffi/wait.ts";
+import { pidfdOpen, waitReadable } from "../ffi/wait.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
 import { processStatusMsg } from "./process_status.ts";
@@ -145,7 +148,7 @@ function startAgain(
 
 /**
  * Reads what a child says of its start-up: the second half of
- * `fork_and_wait_for_startup()`. Waits when it has said nothing yet.
+ * `fork_and_wait_for_startup()`. Waits when it has said nothing yet, and runs.
  *
  * @param pid The child. When it has failed it is waited for.
  * @param forkedInPlace Whether it may become another program: a fresh image
@@ -159,7 +162,9 @@ export function readStartup(
   startupFd: number,
   forkedInPlace: boolean,
 ): Startup {
-  const bytes = read(startupFd, new Uint8Array(1));
+  // First its end, then the pipe: what it wrote before is there to be read.
+  const isSilent = hasEnded(pid) && waitReadable([startupFd], 0) === undefined;
+  const bytes = isSilent ? 0 : read(startupFd, new Uint8Array(1));
   close(startupFd);
   if (bytes === 1 || (forkedInPlace && hasExeced(pid))) {
     return { kind: "ready" };
@@ -189,10 +194,12 @@ export function forkAndWaitForStartup(
   const forked = forkForStartup(child);
   if (forked.role === "child") return forked;
   const { pid, startupFd } = forked;
+  // Not by SIGCHLD: our other threads, if there are any, take that away.
+  const endFd = endOf(pid);
   let stopSignal: number | undefined;
   for (;;) {
     const ready = waitReadable(
-      [startupFd, signalFd, callerFd].filter((fd) => fd !== -1),
+      [startupFd, signalFd, callerFd, endFd].filter((fd) => fd !== -1),
     );
     if (callerFd !== -1 && ready.includes(callerFd)) {
       callerFd = -1;
@@ -202,10 +209,22 @@ export function forkAndWaitForStartup(
     // Signals first: one that came before the child was ready must not be lost
     // because we are about to end.
     stopSignal = passOnPending(signalFd, pid) ?? stopSignal;
-    if (ready.includes(startupFd)) break;
+    if (ready.includes(startupFd) || ready.includes(endFd)) break;
   }
+  if (endFd !== -1) close(endFd);
   const startup = readStartup(pid, startupFd, child.image === undefined);
   return { role: "parent", pid, startup, stopSignal };
+}
+
+/** Read when a child has ended; -1 where that is not to be had. */
+function endOf(pid: number): number {
+  try {
+    return pidfdOpen(pid);
+  } catch (error) {
+    // Linux before 5.3: the pipe alone has to tell.
+    if (!(error instanceof LibcError)) throw error;
+    return -1;
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ import { fromBytes } from "../../ffi/c_string.ts";
 import { readDirectory } from "../../ffi/directory.ts";
 import { readFile } from "../../ffi/file.ts";
 import { bind, checked, LibcError } from "../../ffi/libc.ts";
-import { kill, waitpidNoHang } from "../../ffi/process.ts";
+import { endedChild, kill, waitpid } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Failure } from "../failure.ts";
 
@@ -126,10 +126,11 @@ export function endMarked(directory: string): void {
 export function reapOrphans(): void {
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
-    const child = waitpidNoHang(-1);
+    const child = endedChild();
     if (child === "none") return;
     // What has been killed may be on its way out still.
     if (child === "running") pause();
+    else waitpid(child);
   }
 }
 

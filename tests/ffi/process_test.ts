@@ -6,13 +6,13 @@ import {
   execvp,
   getpid,
   getppid,
+  hasEnded,
   hasExeced,
   kill,
   namespacePids,
   procStat,
   threadCount,
   waitpid,
-  waitpidNoHang,
 } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Child } from "../children.ts";
@@ -60,7 +60,7 @@ Deno.test("kill() sends a signal", () => {
 Deno.test("kill() with 0 sends nothing to a process that is there", () => {
   using child = new Child("sleep", "600");
   kill(child.pid, 0);
-  assertEquals(waitpidNoHang(child.pid), "running");
+  assertEquals(hasEnded(child.pid), false);
 });
 
 Deno.test("kill() throws ESRCH when the process is gone", () => {
@@ -99,34 +99,30 @@ Deno.test("waitpid() throws ECHILD for a process that is no child", () => {
   assertEquals(assertThrows(() => waitpid(1), LibcError).code, "ECHILD");
 });
 
-Deno.test("waitpidNoHang() is running while the child runs", () => {
+Deno.test("hasEnded() is false while the child runs, and of one that was waited for", () => {
   using child = new Child("sleep", "600");
-  assertEquals(waitpidNoHang(child.pid), "running");
+  assertEquals([hasEnded(child.pid), hasEnded(endedPid())], [false, false]);
 });
 
-Deno.test("waitpidNoHang() is none when there is no such child", () => {
-  assertEquals(waitpidNoHang(endedPid()), "none");
-});
-
-Deno.test("waitpidNoHang() of -1 says which child has ended", async () => {
+Deno.test("endedChild() is the child that has ended, until it is waited for", async () => {
   await using box = await Sandbox.create();
   // In a process of its own: here it could be one of Deno's.
-  const [pid, ended] = JSON.parse(
-    await ask(
-      box,
-      `
-      import { waitpidNoHang } from "${ROOT}/ffi/process.ts";
-      import { Child } from "${ROOT}/tests/children.ts";
-      const { pid } = new Child("sh", "-c", "exit 7");
-      for (;;) {
-        const ended = waitpidNoHang(-1);
-        if (ended === "running") continue;
-        console.log(JSON.stringify([pid, ended]));
-        break;
-      }`,
-    ),
+  const answer = await ask(
+    box,
+    `
+    import { endedChild, waitpid } from "${ROOT}/ffi/process.ts";
+    import { Child } from "${ROOT}/tests/children.ts";
+    const before = endedChild();
+    using other = new Child("sleep", "600");
+    const meanwhile = endedChild();
+    const { pid } = new Child("sh", "-c", "exit 7");
+    while (endedChild() === "running");
+    const seen = endedChild() === pid;
+    const { code } = waitpid(pid);
+    const after = endedChild();
+    console.log(JSON.stringify([before, meanwhile, seen, code, after]));`,
   );
-  assertEquals(ended, { pid, status: { kind: "exited", code: 7 } });
+  assertEquals(JSON.parse(answer), ["none", "running", true, 7, "running"]);
 });
 
 Deno.test("execvp() looks the program up in PATH and hands its arguments over", async () => {

@@ -1,9 +1,15 @@
 import { passOn, STOP_SIGNALS } from "../../lib/pass_on.ts";
-import { close, pipe2, read } from "../../ffi/descriptor.ts";
+import { close, pipe2, read, writeFully } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Signal } from "../../ffi/signal.ts";
-import { forkNotifyStartup, readStartup } from "../../lib/startup.ts";
+import { waitpid } from "../../ffi/process.ts";
+import { pidfdOpen, waitReadable } from "../../ffi/wait.ts";
+import {
+  forkNotifyStartup,
+  readStartup,
+  type Startup,
+} from "../../lib/startup.ts";
 import { setLevels } from "../../lib/vlog_levels.ts";
 import { Child } from "../children.ts";
 import { openFdCount } from "../descriptors.ts";
@@ -75,6 +81,27 @@ Deno.test("readStartup() is ended at the end of the pipe for a fresh image that 
     kind: "ended",
     status: { kind: "exited", code: 7 },
   });
+});
+
+/** What is heard of a child that has written so many bytes and ended, where another has its pipe too. */
+function endedBeside(bytes: number): Startup {
+  const { readFd, writeFd } = pipe2();
+  const { pid } = new Child("sh", "-c", "exit 7");
+  waitReadable([pidfdOpen(pid)]);
+  writeFully(writeFd, new Uint8Array(bytes));
+  const startup = readStartup(pid, readFd, false);
+  close(writeFd);
+  if (startup.kind === "ready") waitpid(pid);
+  return startup;
+}
+
+Deno.test("readStartup() is ended for a child that has ended, also when the pipe has not", () => {
+  const status = { kind: "exited", code: 7 } as const;
+  assertEquals(endedBeside(0), { kind: "ended", status });
+});
+
+Deno.test("readStartup() is ready for a child that was so before it ended, when the pipe has not", () => {
+  assertEquals(endedBeside(1), { kind: "ready" });
 });
 
 Deno.test("STOP_SIGNALS are SIGTERM and SIGINT", () => {

@@ -123,6 +123,29 @@ for (const way of WAYS) {
     },
   );
 
+  for (
+    const options of [["--detach"], ["--monitor"], ["--detach", "--monitor"]]
+  ) {
+    test(
+      `a daemon that fails to start is heard of with ${
+        options.join(" ")
+      } while a command that it started runs on`,
+      async (box, server) => {
+        const words = ["helper", "exit-early", "--pidfile=web.pid"];
+        const { code, stderr } = await box.run([
+          ...server,
+          ...options,
+          ...words,
+        ]);
+        assertEquals([code, stderr], [7, "server: cannot start\n"]);
+        const left = box.processes().map(titleOf);
+        assertNotEquals(left, []);
+        for (const title of left) assertMatch(title, /\bsleep 600$/);
+        assertEquals(box.runFiles(), []);
+      },
+    );
+  }
+
   test("Deno.exit() in a hook leaves nothing undone", async (box, server) => {
     const file = box.path("file");
     const { code } = await box.run(

@@ -14,6 +14,9 @@ if (rest.includes("check") && runsAlready()) {
   console.error("server: it runs already");
   Deno.exit(9);
 }
+if (rest.includes("helper")) {
+  new Deno.Command("sh", { args: ["-c", "sleep 600"], stdin: "null" }).spawn();
+}
 daemonizeStart(options);
 if (rest.includes("throw-early")) throw new Error("no start");
 if (rest.includes("exit-early")) {
