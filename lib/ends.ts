@@ -5,7 +5,7 @@
  * @module
  */
 import { RESTART_EXIT_CODE } from "./restart.ts";
-import { isCaught, setSignalMask, Signal } from "../ffi/signal.ts";
+import { isCaught, isIgnored, setSignalMask, Signal } from "../ffi/signal.ts";
 import {
   caughtSignals,
   dieOf,
@@ -27,6 +27,7 @@ export function handleEnds(): void {
   watchListeners();
   // One that is caught has a listener of the program's, from before. To be
   // asked of all at first: Deno 2.9 catches several once there is one listener.
+  const ignored = FATAL_SIGNALS.filter(isIgnored);
   const free = caughtSignals(FATAL_SIGNALS).filter((signal) =>
     !isCaught(signal)
   );
@@ -38,6 +39,11 @@ export function handleEnds(): void {
       dieOf(signal);
     });
   }
+  // Those it would end us by: it does not where there is a listener, and one of
+  // the program's works beside that. Without a listener of ours there is none
+  // yet by which this shows.
+  const atRisk = free.length === 0 ? ignored : ignored.filter(isCaught);
+  for (const signal of atRisk) addSignalListener(nameOf(signal), () => {});
   addEventListener("error", (event) => {
     if (hasNodeListener("uncaughtException")) return;
     const { message, filename, lineno, colno, error } = event;

@@ -1,6 +1,15 @@
 import { assertEquals } from "@std/assert/equals";
 import { Sandbox } from "../sandbox.ts";
+import { parentOf } from "../proc.ts";
 import { WAYS } from "./ways.ts";
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM"] as const;
+
+/** Has a program begin with signals ignored, as `nohup` does. */
+function ignoring(signals: readonly string[]): string[] {
+  const names = signals.map((signal) => signal.slice("SIG".length)).join(" ");
+  return ["sh", "-c", `trap "" ${names}; exec "$@"`, "sh"];
+}
 
 const STATUS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129, SIGALRM: 142 };
 
@@ -11,6 +20,7 @@ for (const way of WAYS) {
     body: (box: Sandbox, file: string, pid: number) => void,
     status: number,
     left: string[],
+    under: string[] = [],
   ) =>
     Deno.test({
       name: `${way.name}: ${name}`,
@@ -20,7 +30,7 @@ for (const way of WAYS) {
         const file = box.path("file");
         const argv = await way.command("signals");
         const running = box.start(
-          [...argv, "--pidfile=it.pid", file, ...words],
+          [...under, ...argv, "--pidfile=it.pid", file, ...words],
         );
         await box.until("it is ready", () => box.exists(`${file}.ready`));
         body(box, file, running.pid);
@@ -32,7 +42,7 @@ for (const way of WAYS) {
       },
     });
 
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM"] as const) {
+  for (const signal of SIGNALS) {
     test(
       `${signal} runs the hooks, removes the files, and kills`,
       [],
@@ -44,7 +54,7 @@ for (const way of WAYS) {
   for (const kind of ["listen", "node"]) {
     test(
       `a listener of the program's own wins (${kind})`,
-      [kind],
+      [`${kind}=SIGTERM`],
       (_box, _file, pid) => Deno.kill(pid, "SIGTERM"),
       0,
       ["file.hook", "file.listener"],
@@ -67,4 +77,58 @@ for (const way of WAYS) {
     0,
     ["file.hook", "file.handled"],
   );
+
+  for (
+    const [options, ignored] of [
+      [["--detach"], ["SIGHUP"]],
+      [["--detach"], SIGNALS],
+      [["--detach", "--monitor"], SIGNALS],
+    ] as const
+  ) {
+    const what = `${options.join(" ")} under ${ignored.join(", ")}`;
+    Deno.test({
+      name: `${way.name}: ${what} ignored has the daemon ignore them`,
+      sanitizeResources: false,
+      fn: async () => {
+        await using box = await Sandbox.create();
+        const file = box.path("file");
+        const argv = [
+          ...await way.command("signals"),
+          ...options,
+          file,
+          "echo",
+        ];
+        const { code, stderr } = await box.run(
+          [...ignoring(ignored), ...argv, "--pidfile=it.pid"],
+        );
+        assertEquals([code, stderr], [0, ""]);
+        const daemon = box.pidfile("it.pid")!;
+        const pids = options.length === 2
+          ? [parentOf(daemon), daemon]
+          : [daemon];
+        await box.until("it listens", () => box.exists(`${file}.ready`));
+        for (let i = 1; i <= 10; i++) {
+          for (const signal of ignored) {
+            for (const pid of pids) Deno.kill(pid, signal);
+          }
+          Deno.kill(daemon, "SIGUSR1");
+          await box.until("it answers", () => box.exists(`${file}.echo${i}`));
+        }
+        assertEquals(box.pidfile("it.pid"), daemon);
+        assertEquals(box.processes().sort(), pids.sort());
+      },
+    });
+  }
+  for (const kind of ["listen", "node"]) {
+    for (const signal of SIGNALS) {
+      test(
+        `a listener hears ${signal} that the caller had ignored (${kind})`,
+        [`${kind}=${signal}`],
+        (_box, _file, pid) => Deno.kill(pid, signal),
+        0,
+        ["file.hook", "file.listener"],
+        ignoring([signal]),
+      );
+    }
+  }
 }

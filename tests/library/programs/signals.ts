@@ -11,24 +11,27 @@ daemonize(options);
 Deno.writeTextFileSync(file!, "");
 addFileToUnlink(file!);
 addExitHook(() => Deno.writeTextFileSync(`${file}.hook`, ""));
-if (words.includes("listen")) {
-  Deno.addSignalListener("SIGTERM", () => {
-    Deno.writeTextFileSync(`${file}.listener`, "");
-    Deno.exit(0);
-  });
+function leave(): void {
+  Deno.writeTextFileSync(`${file}.listener`, "");
+  Deno.exit(0);
 }
 if (words.includes("usr1")) {
   Deno.addSignalListener("SIGUSR1", () => {
     Deno.writeTextFileSync(`${file}.usr1`, "1", { append: true });
   });
 }
-if (words.includes("node")) {
+const [, kind, signal] = /\b(listen|node)=(\w+)/.exec(words.join(" ")) ?? [];
+if (kind === "listen") Deno.addSignalListener(signal as Deno.Signal, leave);
+if (kind === "node") {
   const { process } = globalThis as unknown as {
     process: { on(signal: string, listener: () => void): void };
   };
-  process.on("SIGTERM", () => {
-    Deno.writeTextFileSync(`${file}.listener`, "");
-    Deno.exit(0);
+  process.on(signal!, leave);
+}
+if (words.includes("echo")) {
+  let count = 0;
+  Deno.addSignalListener("SIGUSR1", () => {
+    Deno.writeTextFileSync(`${file}.echo${++count}`, "");
   });
 }
 if (words.includes("node-handle")) {
