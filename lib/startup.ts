@@ -15,7 +15,7 @@ import { passOn, passOnPending } from "./pass_on.ts";
 import { close, dupFrom, pipe2, read, writeFully } from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
+import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
@@ -72,7 +72,11 @@ export function forkAndCleanUp(): ReturnType<typeof fork> {
   // Files and hooks are the child's to see to from here on. A pidfile is not:
   // locks are not inherited.
   fatalSignalFork(forked.role);
-  if (forked.role === "child") setOurPidfile(undefined);
+  if (forked.role === "child") {
+    setOurPidfile(undefined);
+    // Deno remembers its parent's.
+    Object.defineProperty(Deno, "pid", { value: getpid() });
+  }
   return forked;
 }
 

@@ -55,7 +55,8 @@ function startAndSay(name: string): void {
 
 /** The hooks go over to the child; the parent has forgotten them. */
 function forkWithHook(): void {
-  addExitHook(() => say(getpid() === Deno.pid ? "parent's" : "child's"));
+  const parent = getpid();
+  addExitHook(() => say(getpid() === parent ? "parent's" : "child's"));
   const forked = forkAndCleanUp();
   if (forked.role === "parent") waitpid(forked.pid);
   exit(0);
@@ -74,11 +75,25 @@ function forkWithPidfile(pidfile: string): void {
   exitNow(0);
 }
 
+/** A child knows its own pid, also when its parent has asked for its own. */
+function forkWithPid(): void {
+  const parent = Deno.pid;
+  const forked = forkAndCleanUp();
+  if (forked.role === "parent") {
+    waitpid(forked.pid);
+    say(Deno.pid === parent && parent === getpid());
+  } else {
+    say(Deno.pid === getpid() && Deno.ppid === parent);
+  }
+  exitNow(0);
+}
+
 function say(what: unknown): void {
   console.log(JSON.stringify(what));
 }
 
 const [name = "", file = ""] = Deno.args;
-if (name === "hook") forkWithHook();
+if (name === "pid") forkWithPid();
+else if (name === "hook") forkWithHook();
 else if (name === "pidfile") forkWithPidfile(file);
 else startAndSay(name);

@@ -188,11 +188,12 @@ Deno.test({
       box,
       new URL("startup_program.ts", import.meta.url).pathname,
     );
-    const ask = async (...args: string[]) => {
+    const lines = async (...args: string[]) => {
       const { code, stdout, stderr } = await box.run([program, ...args]);
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
-      return JSON.parse(stdout);
+      return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     };
+    const ask = async (...args: string[]) => (await lines(...args))[0];
     for (const [name, startup] of Object.entries(STARTUPS)) {
       await t.step(`is ${startup.kind} when the child ${name}`, async () => {
         assertEquals(await ask(name), startup);
@@ -204,6 +205,9 @@ Deno.test({
         assertEquals(await ask("hook"), "child's");
       },
     );
+    await t.step("Deno.pid is each process's own", async () => {
+      assertEquals(await lines("pid"), [true, true]);
+    });
     await t.step(
       "a child does not take its parent's pidfile for its own",
       async () => {

@@ -46,8 +46,8 @@ await step("command", async () => {
 await step("signal listener", () =>
   new Promise((resolve) => {
     Deno.addSignalListener("SIGUSR2", resolve);
-    // Deno.pid is the parent's in a fork.
-    new Deno.Command("sh", { args: ["-c", "kill -USR2 $PPID"] }).spawn();
+    const { pid } = Deno;
+    new Deno.Command("sh", { args: ["-c", `kill -USR2 ${pid}`] }).spawn();
   }));
 await step("worker", () =>
   new Promise((resolve, reject) => {
