@@ -64,7 +64,10 @@ import { execve } from "${ROOT}/ffi/process.ts";
 const [path, entries, ...argv] = Deno.args;
 execve(path, [path, ...argv], JSON.parse(entries));`;
 
-/** What a program says of its environment that has begun with some entries. */
+/**
+ * What a program says of its environment that has begun with some entries. What
+ * Deno 2.9 adds of its own is left out.
+ */
 async function askWith(entries: string[], source: string): Promise<unknown> {
   await using box = await Sandbox.create();
   const program = box.path("program.ts");
@@ -76,7 +79,7 @@ async function askWith(entries: string[], source: string): Promise<unknown> {
        from "${ROOT}/ffi/environment.ts";
      const text = (bytes) => bytes && new TextDecoder().decode(bytes);
      const all = (list) => list.map(text)
-       .filter((entry) => !/^(HOME|NO_COLOR)=/.test(entry));
+       .filter((entry) => !/^(HOME|NO_COLOR|PATH|DENO_\\w+)=/.test(entry));
      ${source}`,
   );
   const argv = ["run", "--quiet", "--allow-ffi", program];
