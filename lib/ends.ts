@@ -5,7 +5,7 @@
  * @module
  */
 import { RESTART_EXIT_CODE } from "./restart.ts";
-import { isCaught, isIgnored, setSignalMask, Signal } from "../ffi/signal.ts";
+import { isCaught, isIgnored, setSignalMask } from "../ffi/signal.ts";
 import {
   caughtSignals,
   dieOf,
@@ -13,6 +13,7 @@ import {
   FATAL_SIGNALS,
   runExitHooks,
 } from "./fatal_signal.ts";
+import { signalName } from "./signal_name.ts";
 import { writeConsole } from "./vlog_sinks.ts";
 
 /** The program's own listeners, of those added since we look. */
@@ -66,8 +67,7 @@ export function handleEnds(): void {
 const { addSignalListener, removeSignalListener } = Deno;
 
 function nameOf(signal: number): Deno.Signal {
-  const name = Object.entries(Signal).find(([, n]) => n === signal)?.[0];
-  return name as Deno.Signal;
+  return signalName(signal) as Deno.Signal;
 }
 
 /** A listener of the program's own wins: we have to know whether it has one. */
