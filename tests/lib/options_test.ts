@@ -4,8 +4,11 @@ import { assertInstanceOf } from "@std/assert/instance-of";
 import { assertThrows } from "@std/assert/throws";
 import {
   describeOptions,
+  lastValue,
   type Option,
+  optionForms,
   parseOptions,
+  parseOptionsAnywhere,
   UsageError,
 } from "../../lib/options.ts";
 
@@ -48,6 +51,11 @@ const GIVEN: readonly [string[], (string | [string, string])[]][] = [
   [["--needed=x"], [["needed", "x"]]],
   [["--needed="], [["needed", ""]]],
   [["-nx"], [["needed", "x"]]],
+  [["-n", "x"], [["needed", "x"]]],
+  [["-n", "--flag"], [["needed", "--flag"]]],
+  [["-n", "--"], [["needed", "--"]]],
+  [["-n", ""], [["needed", ""]]],
+  [["-n=", "-f"], [["needed", ""], "flag"]],
   [["--long-only"], ["long-only"]],
   [["--flag", "-f", "--maybe=1", "-m2"], [
     "flag",
@@ -76,6 +84,8 @@ const ENDS: readonly [string[], number][] = [
   [["sleep", "--flag"], 0],
   [["--flag", "sleep", "--flag"], 1],
   [["--maybe", "x"], 1],
+  [["-m", "x"], 1],
+  [["-n", "x", "y"], 2],
   [["--", "--flag"], 1],
   [["--flag", "--", "--"], 2],
   [["-", "--flag"], 0],
@@ -102,7 +112,7 @@ const WRONG: readonly [string, string][] = [
   ["-flag", "option -f takes no value, and has lag"],
   ["--flag=x", "option --flag takes no value, and has x"],
   ["--needed", "option --needed needs a value: --needed=N"],
-  ["-n", "option -n needs a value: -n=N"],
+  ["-n", "option -n needs a value: -n N"],
   ["-u", "unknown option -u"],
   ["--undefined", "unknown option --undefined"],
 ];
@@ -156,6 +166,74 @@ Deno.test("parseOptions() throws nothing but UsageErrors, whatever the words are
       assertInstanceOf(error, UsageError, words.join("|"));
     }
   }
+});
+
+/** Words, the names that are given, and the operands. */
+const ANYWHERE: readonly [string[], string[], string[]][] = [
+  [["a", "--flag", "b"], ["flag"], ["a", "b"]],
+  [["--flag", "--", "--flag", "-"], ["flag"], ["--flag", "-"]],
+  [["a", "--", "--"], [], ["a", "--"]],
+  [["-", "", "-n", "a", "b"], ["needed"], ["-", "", "b"]],
+  [["a", "-m", "b"], ["maybe"], ["a", "b"]],
+  [[], [], []],
+];
+
+for (const [words, names, operands] of ANYWHERE) {
+  Deno.test(`parseOptionsAnywhere() takes ${JSON.stringify(words)}`, () => {
+    const parsed = parseOptionsAnywhere(OPTIONS, words);
+    assertEquals(parsed.given.map(({ name }) => name as string), names);
+    assertEquals(parsed.operands, operands);
+  });
+}
+
+Deno.test("parseOptionsAnywhere() refuses an unknown option behind an operand", () => {
+  assertThrows(
+    () => parseOptionsAnywhere(OPTIONS, ["a", "--nope"]),
+    UsageError,
+    "unknown option --nope",
+  );
+});
+
+for (const [word, expected] of [["--fla=x", "--fla"], ["-flog", "-flog"]]) {
+  Deno.test(`parseOptions() says which names ${word} could have been`, () => {
+    const options = OPTIONS.filter(({ name }) => name !== "flag");
+    const error = assertThrows(
+      () => parseOptions(options, [word!]),
+      UsageError,
+    );
+    const words = ["--maybe", "--needed", "--long-only"];
+    assertEquals(error.misspelt, { word: expected!, words });
+  });
+}
+
+Deno.test("parseOptions() has nothing misspelt in a known option", () => {
+  const error = assertThrows(
+    () => parseOptions(OPTIONS, ["--flag=x"]),
+    UsageError,
+  );
+  assertEquals(error.misspelt, undefined);
+});
+
+Deno.test("lastValue() is that of the last of several", () => {
+  const { given } = parseOptions(OPTIONS, ["-n1", "-m3", "-n2", "-f"]);
+  assertEquals(lastValue(given, "needed"), "2");
+});
+
+Deno.test("lastValue() is undefined for an option without one", () => {
+  const { given } = parseOptions(OPTIONS, ["-n1", "-m2", "-m"]);
+  assertEquals([lastValue(given, "maybe"), lastValue(given, "flag")], [
+    undefined,
+    undefined,
+  ]);
+});
+
+Deno.test("optionForms() has the letter and the name with its value", () => {
+  assertEquals(OPTIONS.map(optionForms), [
+    ["-f", "--flag"],
+    ["-m", "--maybe[=M]"],
+    ["-n", "--needed=N"],
+    ["--long-only"],
+  ]);
 });
 
 Deno.test("describeOptions() has the help beside a short option", () => {
