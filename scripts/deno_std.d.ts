@@ -179,3 +179,18 @@ declare module "@std/path/resolve" {
   /** Needs `--allow-read` where no path is absolute: it asks for the cwd. */
   export function resolve(...pathSegments: string[]): string;
 }
+
+declare module "@std/text/closest-string" {
+  export function closestString(
+    givenWord: string,
+    possibleWords: ReadonlyArray<string>,
+    options?: {
+      caseSensitive?: boolean;
+      compareFn?: (a: string, b: string) => number;
+    },
+  ): string;
+}
+
+declare module "@std/text/levenshtein-distance" {
+  export function levenshteinDistance(str1: string, str2: string): number;
+}

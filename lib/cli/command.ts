@@ -40,6 +40,8 @@ const SCRIPT_HEAD = 256;
 export class CommandError extends Error {
   /** The class's name. */
   override readonly name = "CommandError";
+  /** The command's name. */
+  readonly command: string;
   /** The exit status, as shells have it: 127 not found, else 126. */
   readonly status: number;
 
@@ -49,6 +51,7 @@ export class CommandError extends Error {
    */
   constructor(command: Uint8Array, error: LibcError) {
     super(`${fromBytes(command)}: exec failed (${error.reason})`);
+    this.command = fromBytes(command);
     this.status = error.errno === Errno.ENOENT ? 127 : 126;
   }
 }

@@ -3,77 +3,88 @@
  *
  * @module
  */
-import { writeFully } from "../../ffi/descriptor.ts";
 import { readArgs } from "../../ffi/argv.ts";
-import { fromBytes, fromUtf8 } from "../../ffi/c_string.ts";
-import { LibcError } from "../../ffi/libc.ts";
+import { fromBytes } from "../../ffi/c_string.ts";
 import { exit } from "../fatal_signal.ts";
-import { parseOptions, UsageError } from "../options.ts";
+import { type Misspelt, UsageError } from "../options.ts";
 import { setProgramName } from "../program_name.ts";
 import { takeStage } from "../stage.ts";
 import { VERSION } from "../version.ts";
 import { oneLine, type Vlog, vlogModule } from "../vlog.ts";
 import { writeConsole } from "../vlog_sinks.ts";
 import { CommandError } from "./command.ts";
+import { helpVerb } from "./help.ts";
 import { useLogtape } from "./logtape.ts";
-import { resume, run } from "./run.ts";
-import { OPTIONS, usage } from "./usage.ts";
+import { print } from "./print.ts";
+import { resume, runVerb } from "./run.ts";
+import { usage, verbUsage } from "./usage.ts";
+import { checkOperands, findVerb, parseCall } from "./verb.ts";
+import { VERBS } from "./verbs.ts";
 
 const vlog: Vlog = vlogModule("tend");
-const STDOUT = 1;
 
 /**
  * Does what the command line says. The process ends in here.
  */
-export function main(): void {
+export async function main(): Promise<void> {
   setProgramName("tend");
   useLogtape();
+  // As bytes: what is not UTF-8 has to reach the command as it is.
+  let argv: readonly Uint8Array[] = [];
   try {
     const stage = takeStage();
     if (stage?.role === "woken") resume(stage.state);
-    // As bytes: what is not UTF-8 has to reach the command as it is.
-    dispatch(readArgs());
+    argv = readArgs();
+    exit(dispatch(argv));
   } catch (error) {
+    const word = argv[0] && fromBytes(argv[0]);
     if (error instanceof UsageError) {
+      const verb = findVerb(VERBS, word);
+      const help = verb === undefined || verb === helpVerb
+        ? "tend"
+        : `tend ${verb.name}`;
       const message = oneLine(error.message);
-      writeConsole(`tend: ${message}. Try 'tend --help'.\n`);
+      const hint = await didYouMean(error.misspelt);
+      writeConsole(`tend: ${message}.${hint} Try '${help} --help'.\n`);
       exit(2);
     }
-    if (error instanceof CommandError) vlog.fatal(error.message, error.status);
+    if (error instanceof CommandError) {
+      // It may have been meant as a verb, where one can stand.
+      const hint = await didYouMean(
+        error.status === 127 && word === error.command
+          ? { word, words: VERBS.map(({ name }) => name) }
+          : undefined,
+      );
+      vlog.fatal(`${error.message}${hint && `.${hint}`}`, error.status);
+    }
     if (error instanceof Error) vlog.fatal(error.message);
     throw error;
   }
 }
 
-function dispatch(argv: readonly Uint8Array[]): void {
-  const words = argv.map(fromBytes);
-  const { given, length } = parseOptions(OPTIONS, words);
-  argv.slice(0, length).forEach(checkUtf8);
-  const names = given.map(({ name }) => name);
-  if (names.includes("help")) print(usage());
-  if (names.includes("version")) print(`tend ${VERSION}\n`);
-  const [command, ...rest] = argv.slice(length);
-  if (command === undefined) throw new UsageError("COMMAND is missing");
-  if (command.length === 0) throw new UsageError("COMMAND is empty");
-  run(given, [command, ...rest]);
+/** The exit status of what the command line says. */
+function dispatch(argv: readonly Uint8Array[]): number {
+  const verb = findVerb(VERBS, argv[0] && fromBytes(argv[0]));
+  const called = verb ?? runVerb;
+  const words = verb === undefined ? argv : argv.slice(1);
+  const call = parseCall(called, words, VERBS);
+  const names = call.given.map(({ name }) => name);
+  if (names.includes("help")) {
+    print(verb === undefined ? usage(VERBS) : verbUsage(verb));
+    return 0;
+  }
+  if (names.includes("version")) {
+    print(`tend ${VERSION}\n`);
+    return 0;
+  }
+  checkOperands(called, call);
+  return called.run(call);
 }
 
-/** An option is told apart as text, and its value is often a file's name. */
-function checkUtf8(word: Uint8Array): void {
-  try {
-    fromUtf8(word, "option");
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message);
-    throw error;
-  }
-}
-
-function print(text: string): never {
-  try {
-    writeFully(STDOUT, text);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    throw new Error(`standard output: ${error.message}`, { cause: error });
-  }
-  exit(0);
+/** Asks whether another word was meant; nothing when none is like it. */
+async function didYouMean(misspelt: Misspelt | undefined): Promise<string> {
+  if (misspelt === undefined) return "";
+  const { suggestion } = await import("./suggestion.ts");
+  const word = suggestion(misspelt);
+  return word === undefined ? "" : ` Did you mean ${word}?`;
 }

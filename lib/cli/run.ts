@@ -17,15 +17,66 @@ import { parseSleepAfter } from "../daemon_options.ts";
 import { logdir, makeDirectory } from "../dirs.ts";
 import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
 import type { MonitorState } from "../monitor_state.ts";
-import { type GivenOption, UsageError } from "../options.ts";
+import { lastValue, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
-import type { OPTIONS } from "./usage.ts";
+import {
+  RUN_OPTION_GROUPS,
+  type RunOption,
+  type RunOptionName,
+} from "./run_options.ts";
+import type { Verb } from "./verb.ts";
 
-/** An option of `tend` as it was given. */
-export type TendOption = GivenOption<typeof OPTIONS[number]["name"]>;
+/** `tend run`, and tend without a verb. */
+export const runVerb: Verb<RunOptionName> = {
+  name: "run",
+  summary: "run a command, as tend without a verb does",
+  description:
+    `Runs COMMAND: in the background with --detach, in a file that names it with
+--pidfile, and again when it crashes with --monitor. 'tend [OPTION]... COMMAND'
+says the same, unless COMMAND has the name of a verb. The first word that is
+no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
+  groups: RUN_OPTION_GROUPS,
+  operands: {
+    synopsis: "[--] COMMAND [ARG]...",
+    placeholder: "COMMAND",
+    least: 1,
+    most: Infinity,
+    isCommand: true,
+  },
+  statuses: [
+    [
+      "COMMAND's own",
+      "it ran in the foreground and ended, or failed\nto start",
+    ],
+    ["128 + N", "signal N killed COMMAND in the foreground"],
+    ["0", "with --detach: COMMAND runs"],
+    ["1", "tend failed, or COMMAND was killed at its start"],
+    ["2", "wrong usage"],
+    ["126", "COMMAND may not be executed"],
+    ["127", "COMMAND is not there"],
+  ],
+  examples: [
+    [
+      "tend run --detach --monitor --pidfile=web.pid -- nginx -g 'daemon off;'",
+      "runs nginx in the background, and again when it crashes",
+    ],
+    [
+      "tend run --monitor -- ./job",
+      "runs a job in the foreground, as in a container",
+    ],
+    ["tend -- man tend", "runs a command that is called as a verb is"],
+  ],
+  run: ({ given, operands }) => {
+    const [command, ...args] = operands;
+    if (command === undefined || command.length === 0) {
+      throw new UsageError("COMMAND is empty");
+    }
+    return run(given, [command, ...args]);
+  },
+};
 
 /** What the options say, checked. */
 interface Request {
@@ -48,7 +99,7 @@ interface Request {
  * directory is gone.
  */
 export function run(
-  given: readonly TendOption[],
+  given: readonly RunOption[],
   argv: readonly [Uint8Array, ...Uint8Array[]],
 ): never {
   if (cwdWasRemoved()) {
@@ -116,12 +167,11 @@ function ignoredByCaller(): number[] {
 }
 
 function readOptions(
-  given: readonly TendOption[],
+  given: readonly RunOption[],
   commandName: string,
 ): Request {
   const flags = new Set<string>(given.map(({ name }) => name));
-  const last = (name: TendOption["name"]) =>
-    given.findLast((option) => option.name === name)?.value;
+  const last = (name: RunOptionName) => lastValue(given, name);
   for (const { name, value } of given) {
     if (value === "" && name !== "verbose") {
       throw new UsageError(`option --${name} has an empty value`);

@@ -1,102 +1,82 @@
 /**
- * The words of the command line: its options, its help.
+ * Help texts, for a terminal of 80 columns.
  *
  * @module
  */
-import { DAEMON_OPTIONS } from "../daemon_options.ts";
-import { logdir, rundir } from "../dirs.ts";
-import { describeOptions, type Option } from "../options.ts";
-import { DESTINATIONS, LEVELS, MODULES } from "../vlog_levels.ts";
-
-/** The options of `tend` beyond those of every daemon. */
-const TEND_OPTIONS = [
-  {
-    name: "exec",
-    value: "none",
-    help: "with --pidfile, leave no tend process behind;\n" +
-      "the pidfile goes stale when COMMAND ends",
-  },
-  {
-    name: "name",
-    value: "required",
-    placeholder: "NAME",
-    help: "name of the pidfile and the log\n(default: COMMAND's base name)",
-  },
-] as const satisfies readonly Option[];
-
-const LOGGING_OPTIONS = [
-  {
-    name: "verbose",
-    letter: "v",
-    value: "optional",
-    placeholder: "SPEC",
-    help: "set logging levels;\nSPEC is [MODULE[:DESTINATION[:LEVEL]]]",
-  },
-  {
-    name: "log-file",
-    value: "optional",
-    placeholder: "FILE",
-    help: "log to FILE (default: LOGDIR/NAME.log)",
-  },
-] as const satisfies readonly Option[];
-
-const OTHER_OPTIONS = [
-  {
-    name: "help",
-    letter: "h",
-    value: "none",
-    help: "display this help and exit",
-  },
-  {
-    name: "version",
-    letter: "V",
-    value: "none",
-    help: "display the version and exit",
-  },
-] as const satisfies readonly Option[];
-
-/** The help has to appear where no directory can be told, too. */
-function describe(directory: () => string): string {
-  try {
-    return directory();
-  } catch (error) {
-    if (error instanceof Error) return `unknown: ${error.message}`;
-    throw error;
-  }
-}
-
-/** All options of `tend`. */
-export const OPTIONS = [
-  ...DAEMON_OPTIONS,
-  ...TEND_OPTIONS,
-  ...LOGGING_OPTIONS,
-  ...OTHER_OPTIONS,
-] as const;
+import { describeOptions, explain } from "../options.ts";
+import { meaningsIn } from "./meanings.ts";
+import { runVerb } from "./run.ts";
+import { optionGroups, type Verb } from "./verb.ts";
 
 /**
- * The help text.
+ * The help text of tend.
  *
+ * @param verbs The verbs that it has.
  * @returns The text.
  */
-export function usage(): string {
-  return `tend: run any program as a daemon and keep it running
-usage: tend [OPTION]... [--] COMMAND [ARG]...
+export function usage(verbs: readonly Verb[]): string {
+  return withMeanings([
+    `tend: run any program as a daemon and keep it running
+usage: tend [OPTION]... ${runVerb.operands.synopsis}
+       tend VERB [OPTION]... [OPERAND]...
+`,
+    `${section("Verbs", verbs.map(({ name, summary }) => [name, summary]))}
+'tend help VERB' tells more of a verb. 'tend -- COMMAND' runs a command that is
+called as a verb is.
+`,
+    ...optionSections(runVerb),
+    section("Exit status", runVerb.statuses),
+  ]);
+}
 
-Daemon options:
-${describeOptions(DAEMON_OPTIONS)}${describeOptions(TEND_OPTIONS)}
-Logging options:
-${describeOptions(LOGGING_OPTIONS)}\
-  MODULE is one of: ${MODULES.join(", ")}
-  DESTINATION is one of: ${DESTINATIONS.join(", ")}
-  LEVEL is one of: ${LEVELS.join(", ")}
+/**
+ * The help text of a verb.
+ *
+ * @param verb The verb.
+ * @returns The text.
+ */
+export function verbUsage(verb: Verb): string {
+  const { name, summary, description, statuses, examples } = verb;
+  return withMeanings([
+    `tend ${name}: ${summary}\nusage: ${synopsisOf(verb)}\n`,
+    `${description}\n`,
+    ...optionSections(verb),
+    section("Exit status", statuses),
+    ["Examples:\n", ...examples.map(exampleOf)].join(""),
+  ]);
+}
 
-Other options:
-${describeOptions(OTHER_OPTIONS)}
-RUNDIR is ${describe(rundir)} (TEND_RUNDIR).
-LOGDIR is ${describe(logdir)} (TEND_LOGDIR).
+/**
+ * How a verb is called.
+ *
+ * @param verb The verb.
+ * @returns A line without its end.
+ */
+export function synopsisOf({ name, operands }: Verb): string {
+  return `tend ${name} [OPTION]... ${operands.synopsis}`.trimEnd();
+}
 
-Exit status: COMMAND's own (128 + N when signal N killed it); 1 when tend
-failed, 2 for wrong usage, 126 when COMMAND may not be executed, 127 when it
-is not there. With --detach, 0 when COMMAND runs.
-`;
+function optionSections(verb: Verb): string[] {
+  return optionGroups(verb).map(({ title, options }) =>
+    `${title}:\n${describeOptions(options)}`
+  );
+}
+
+function exampleOf([command, does]: readonly [string, string]): string {
+  return `  ${command}\n      ${does}\n`;
+}
+
+function section(
+  title: string,
+  entries: readonly (readonly [string, string])[],
+): string {
+  if (entries.length === 0) return "";
+  const lines = entries.map(([word, help]) => explain(word, help));
+  return `${title}:\n${lines.join("")}`;
+}
+
+/** Puts paragraphs together, and one that explains their words behind them. */
+function withMeanings(paragraphs: readonly string[]): string {
+  const words = section("Words", meaningsIn(paragraphs.join("\n"), "here"));
+  return [...paragraphs, words].filter((part) => part !== "").join("\n");
 }

@@ -14,11 +14,6 @@ const WRONG_USAGE: readonly [string, readonly string[], string][] = [
   ],
   ["with an unknown letter", ["-x", "true"], "unknown option -x"],
   [
-    "with a shortened option",
-    ["--pidfil=x", "true"],
-    "unknown option --pidfil",
-  ],
-  [
     "with an unknown option that holds a line feed",
     ["--bo\ngus", "true"],
     "unknown option --bo\\x0agus",
@@ -92,6 +87,26 @@ for (const [what, args, message] of WRONG_USAGE) {
       stderr: `tend: ${message}. Try 'tend --help'.\n`,
     });
     assertEquals(box.runFiles(), []);
+  });
+}
+
+/** What is written, and what tend says of it. */
+const MISSPELT: readonly [string, string][] = [
+  ["--pidfle true", "unknown option --pidfle. Did you mean --pidfile?"],
+  ["--pidfil=x true", "unknown option --pidfil. Did you mean --pidfile?"],
+  ["-detach true", "unknown option -d. Did you mean --detach?"],
+  ["--nope true", "unknown option --nope."],
+  ["--versoin", "unknown option --versoin. Did you mean --version?"],
+];
+
+for (const [args, message] of MISSPELT) {
+  Deno.test(`tend ${args} exits 2 and says what may have been meant`, async () => {
+    await using box = await Sandbox.create();
+    assertEquals(await box.tend(...args.split(" ")), {
+      code: 2,
+      stdout: "",
+      stderr: `tend: ${message} Try 'tend --help'.\n`,
+    });
   });
 }
 

@@ -93,3 +93,16 @@ Deno.test("README.md names each option of --help, and no other", async () => {
     .sort();
   assertEquals(inTable, inHelp);
 });
+
+Deno.test("README.md names each verb of --help, and no other", async () => {
+  await using box = await Sandbox.create();
+  const { stdout } = await box.tend("--help");
+  const verbs = /^Verbs:\n(.*?)\n\n/ms.exec(stdout)![1]!;
+  const inHelp = [...verbs.matchAll(/^ {2}([a-z]+)/gm)].map(([, verb]) =>
+    verb!
+  );
+  const section = /^## Verbs\n(.*?)^## /ms.exec(README)![1]!;
+  const inTable = [...section.matchAll(/^\| `([a-z]+)/gm)]
+    .map(([, verb]) => verb!);
+  assertEquals(inTable.sort(), inHelp.sort());
+});

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { usage } from "../../../lib/cli/usage.ts";
+import { VERBS } from "../../../lib/cli/verbs.ts";
 import { VERSION } from "../../../lib/version.ts";
-import { ROOT, runProgram } from "../../program.ts";
+import { ask, ROOT, runProgram } from "../../program.ts";
 import { type Finished, Sandbox } from "../../sandbox.ts";
 import "../../open_libc.ts";
 
@@ -22,7 +23,7 @@ for (const args of [["--help"], ["-h"], ["--monitor", "-h", "sleep"]]) {
     for (const [name, value] of Object.entries(DIRECTORIES)) {
       Deno.env.set(name, value);
     }
-    const expected = { code: 0, stdout: usage(), stderr: "" };
+    const expected = { code: 0, stdout: usage(VERBS), stderr: "" };
     assertEquals(await main(...args), expected);
   });
 }
@@ -90,4 +91,24 @@ Deno.test("main() says so in one line when the output cannot be written", async 
     1,
     "tend: standard output: write failed (No space left on device)\n",
   ]);
+});
+
+Deno.test("main() is loaded without the 4 MiB that finding suggestions takes", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    let most = 0;
+    globalThis.Uint32Array = class extends Uint32Array {
+      constructor(...args) {
+        super(...args);
+        most = Math.max(most, this.byteLength);
+      }
+    };
+    await import("${ROOT}/lib/cli/main.ts");
+    const before = most;
+    await import("${ROOT}/lib/cli/suggestion.ts");
+    console.log(before < 1e5, most > 4e6);`,
+  );
+  assertEquals(answer, "true true");
 });

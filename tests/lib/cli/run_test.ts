@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { toBytes } from "../../../ffi/c_string.ts";
 import { CommandError } from "../../../lib/cli/command.ts";
-import { run, type TendOption } from "../../../lib/cli/run.ts";
+import { run } from "../../../lib/cli/run.ts";
+import type { RunOption, RunOptionName } from "../../../lib/cli/run_options.ts";
 import { UsageError } from "../../../lib/options.ts";
 import { levelOf } from "../../../lib/vlog_levels.ts";
 import { ask, ROOT } from "../../program.ts";
@@ -99,10 +100,10 @@ for (const slash of ["", "/"]) {
 }
 
 function tryToRun(...options: string[]): never {
-  const given = options.map((option): TendOption => {
+  const given = options.map((option): RunOption => {
     const [name, ...value] = option.split("=");
     return {
-      name: name as TendOption["name"],
+      name: name as RunOptionName,
       value: option.includes("=") ? value.join("=") : undefined,
     };
   });

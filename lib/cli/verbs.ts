@@ -1,0 +1,17 @@
+/**
+ * The table of verbs.
+ *
+ * What stands at the top of a verb's file is evaluated in each start of tend,
+ * and those are measured: literals only, no work.
+ *
+ * @module
+ */
+import { helpVerb } from "./help.ts";
+import { runVerb } from "./run.ts";
+import type { Verb } from "./verb.ts";
+
+/** All verbs, in the order in which the help has them. */
+export const VERBS: readonly Verb[] = [
+  runVerb,
+  helpVerb,
+];
