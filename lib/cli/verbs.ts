@@ -7,6 +7,7 @@
  * @module
  */
 import { helpVerb } from "./help.ts";
+import { manVerb } from "./man.ts";
 import { runVerb } from "./run.ts";
 import type { Verb } from "./verb.ts";
 
@@ -14,4 +15,5 @@ import type { Verb } from "./verb.ts";
 export const VERBS: readonly Verb[] = [
   runVerb,
   helpVerb,
+  manVerb,
 ];

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { lacks } from "../binutils.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** Where nobody has a program that is called as a verb is. */
@@ -111,6 +112,7 @@ const WRONG: readonly [string, number, string][] = [
     2,
     "unknown option --detahc. Did you mean --detach? Try 'tend run --help'.",
   ],
+  ["man --detach", 2, "unknown option --detach. Try 'tend man --help'."],
   [
     "hlep",
     127,
@@ -131,3 +133,28 @@ for (const [args, code, message] of WRONG) {
     });
   });
 }
+
+Deno.test({
+  name: "tend man prints a page that man displays without a warning",
+  ignore: await lacks(["man", "groff"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const { code, stdout, stderr } = await box.run(
+      ["sh", "-c", '"$1" man | man --warnings -l -', "sh", TEND],
+      { env: { MANPAGER: "cat", MANWIDTH: "80", TERM: "dumb" } },
+    );
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+    assertMatch(stdout, /^TEND\(8\)/m);
+  },
+});
+
+Deno.test("tend man fails when its output cannot be written", async () => {
+  await using box = await Sandbox.create();
+  const { code, stderr } = await box.run(
+    ["sh", "-c", '"$1" man >/dev/full', "sh", TEND],
+  );
+  assertEquals([code, stderr], [
+    1,
+    "tend: standard output: write failed (No space left on device)\n",
+  ]);
+});

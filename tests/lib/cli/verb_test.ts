@@ -104,7 +104,9 @@ const COUNTS: readonly [string, string[], string | undefined][] = [
   ["run", ["a", "b", "c"], undefined],
   ["help", [], undefined],
   ["help", ["run"], undefined],
-  ["help", ["run", "poke"], "poke is one word too many"],
+  ["help", ["run", "man"], "man is one word too many"],
+  ["man", [], undefined],
+  ["man", ["tend"], "tend is one word too many"],
 ];
 
 for (const [name, words, message] of COUNTS) {
