@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { completionsVerb } from "./completions.ts";
 import { helpVerb } from "./help.ts";
 import { manVerb } from "./man.ts";
 import { runVerb } from "./run.ts";
@@ -16,4 +17,5 @@ export const VERBS: readonly Verb[] = [
   runVerb,
   helpVerb,
   manVerb,
+  completionsVerb,
 ];

@@ -77,7 +77,7 @@ Deno.test("tend help VERB displays what VERB --help does", async () => {
   const { stdout } = await box.tend("--help");
   const verbs = /^Verbs:\n([^]*?)\n\n/m.exec(stdout)![1]!.split("\n")
     .map((line) => line.trim().split(" ")[0]!);
-  assertEquals(verbs.includes("help"), true);
+  assertEquals(verbs.includes("completions"), true);
   for (const verb of verbs) {
     const help = await box.tend("help", verb);
     assertEquals(help.code, 0);
@@ -113,10 +113,18 @@ const WRONG: readonly [string, number, string][] = [
     "unknown option --detahc. Did you mean --detach? Try 'tend run --help'.",
   ],
   ["man --detach", 2, "unknown option --detach. Try 'tend man --help'."],
+  ["completions", 2, "SHELL is missing. Try 'tend completions --help'."],
   [
-    "hlep",
+    "completions bsh",
+    2,
+    "no completions for bsh, only for bash, zsh, fish. Did you mean bash? " +
+    "Try 'tend completions --help'.",
+  ],
+  [
+    "completoins bash",
     127,
-    "hlep: exec failed (No such file or directory). Did you mean help?",
+    "completoins: exec failed (No such file or directory). " +
+    "Did you mean completions?",
   ],
   ["-- hlep", 127, "hlep: exec failed (No such file or directory)"],
   ["run hlep", 127, "hlep: exec failed (No such file or directory)"],

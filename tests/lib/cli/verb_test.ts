@@ -105,6 +105,8 @@ const COUNTS: readonly [string, string[], string | undefined][] = [
   ["help", [], undefined],
   ["help", ["run"], undefined],
   ["help", ["run", "man"], "man is one word too many"],
+  ["completions", [], "SHELL is missing"],
+  ["completions", ["bash"], undefined],
   ["man", [], undefined],
   ["man", ["tend"], "tend is one word too many"],
 ];
