@@ -35,9 +35,9 @@ export interface DaemonOptions {
   readonly programName?: string;
   /**
    * After how long without any event the monitor sleeps, `90s`, `2m` or `500ms`;
-   * 1 s by default. It wakes up as the program, started again from the top:
-   * `"never"` is for one that does work before `daemonizeStart()`, or whose
-   * files may change such that it does not start any more.
+   * 1 s by default. It wakes up when the daemon has ended, as the program, started
+   * again from the top: `"never"` is for one that needs what it did before
+   * `daemonizeStart()`, and cannot do that again.
    */
   readonly sleepAfter?: string;
 }
