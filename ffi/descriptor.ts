@@ -23,6 +23,19 @@ const libc = bind({
     parameters: ["i32", /* int fd */ "buffer", /* const void * */ "usize"],
     result: "i64", // ssize_t
   },
+  pread: {
+    parameters: ["i32", "buffer", /* void * */ "usize", "i64" /* off_t */],
+    result: "i64", // ssize_t
+  },
+  pwrite: {
+    parameters: [
+      "i32",
+      "buffer", // const void *
+      "usize",
+      "i64", // off_t
+    ],
+    result: "i64", // ssize_t
+  },
   dup3: { parameters: ["i32", "i32", "i32" /* int flags */], result: "i32" },
   fcntl: {
     parameters: ["i32", /* int fd */ "i32", /* int cmd */ "i32" /* int arg */],
@@ -114,6 +127,42 @@ export function writeFully(fd: number, text: CString): void {
     );
     rest = rest.subarray(n);
   }
+}
+
+/**
+ * Reads the beginning of a file, wherever the descriptor stands.
+ *
+ * @param fd The file.
+ * @param into Where the bytes go.
+ * @returns The number of bytes.
+ * @throws {LibcError} `EIO`; `ESPIPE` when it is a pipe.
+ */
+export function readBeginning(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+): number {
+  return uninterrupted(
+    "pread",
+    () => libc.pread(fd, into, BigInt(into.length), 0n),
+  );
+}
+
+/**
+ * Writes over the beginning of a file, in one call.
+ *
+ * @param fd The file; not open for appending.
+ * @param bytes What to write.
+ * @returns The number of bytes that were written, fewer when there is no room.
+ * @throws {LibcError} `ENOSPC`, `EFBIG`, `EIO`.
+ */
+export function writeBeginning(
+  fd: number,
+  bytes: Uint8Array<ArrayBuffer>,
+): number {
+  return uninterrupted(
+    "pwrite",
+    () => libc.pwrite(fd, bytes, BigInt(bytes.length), 0n),
+  );
 }
 
 /**

@@ -80,7 +80,8 @@ export const Signal = {
   SIGSYS: 31,
 } as const;
 
-const LAST_SIGNAL = 64;
+/** The largest number of a signal. */
+export const LAST_SIGNAL = 64;
 export const SIG_SETMASK = 2;
 export const SIG_DFL = 0n;
 export const SIG_IGN = 1n;
@@ -98,10 +99,12 @@ export const SIGNALFD_SIGINFO = {
   size: 128,
   signo: 0,
   code: 8,
-  pid: 12,
+  value: 48,
 } as const;
 /** `si_code` of what the kernel sends, as the terminal's Ctrl-C. */
 export const SI_KERNEL = 0x80;
+/** `si_code` of what is queued with a value: `sigqueue()`. */
+export const SI_QUEUE = -1;
 
 /** A signal that was read from a signalfd. */
 export interface ReceivedSignal {
@@ -109,6 +112,8 @@ export interface ReceivedSignal {
   readonly signal: number;
   /** Whether the kernel sent it itself: a terminal, to a whole process group. */
   readonly fromKernel: boolean;
+  /** What its sender has queued with it; `undefined` when it was not queued. */
+  readonly value?: bigint;
 }
 
 /**
@@ -252,9 +257,13 @@ export function readSignalfd(fd: number): ReceivedSignal | undefined {
   if (readIfAny(fd, new Uint8Array(info.buffer)) === undefined) {
     return undefined;
   }
+  const code = info.getInt32(SIGNALFD_SIGINFO.code, true);
   return {
     signal: info.getUint32(SIGNALFD_SIGINFO.signo, true),
-    fromKernel: info.getInt32(SIGNALFD_SIGINFO.code, true) === SI_KERNEL,
+    fromKernel: code === SI_KERNEL,
+    ...(code === SI_QUEUE && {
+      value: info.getBigUint64(SIGNALFD_SIGINFO.value, true),
+    }),
   };
 }
 

@@ -42,10 +42,6 @@ const libc = bind({
     ],
     result: "i32",
   },
-  syscall: {
-    parameters: ["i64", /* long number */ "i32", "u32"],
-    result: "i64",
-  },
 });
 
 const CLOCK_BOOTTIME = 7;
@@ -58,8 +54,6 @@ const IN_MOVED_TO = 0x80;
 const IN_DELETE = 0x200;
 const POLLIN = 1;
 const INT_MAX = 0x7fff_ffff;
-/** The same number on every architecture, as all calls since Linux 5.0. */
-const SYS_PIDFD_OPEN = 434n;
 
 /** `struct pollfd`. */
 const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
@@ -203,15 +197,4 @@ export function inotifyChanges(directory: CString, file: CString): number {
     throw error;
   }
   return fd;
-}
-
-/**
- * Makes a descriptor that can be read once a process has ended.
- *
- * @param pid The process.
- * @returns The descriptor; it is closed on exec.
- * @throws {LibcError} `ESRCH` when it has ended, `ENOSYS` before Linux 5.3.
- */
-export function pidfdOpen(pid: number): number {
-  return checked("pidfd_open", libc.syscall(SYS_PIDFD_OPEN, pid, 0));
 }

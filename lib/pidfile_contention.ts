@@ -8,11 +8,11 @@ import { close } from "../ffi/descriptor.ts";
 import { O_NOCTTY, O_NONBLOCK, O_RDONLY, open } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
+import { pidfdOpen } from "../ffi/pidfd.ts";
 import { signalfd } from "../ffi/signal.ts";
 import {
   bootTime,
   inotifyChanges,
-  pidfdOpen,
   setTimerfd,
   timerfd,
   waitReadable,

@@ -95,9 +95,8 @@ export class Sleeper {
       import { fexecve, memfdProgram } from "${ROOT}/ffi/memfd.ts";
       import { Signal, signalfd } from "${ROOT}/ffi/signal.ts";
       import { sleeperImage } from "${ROOT}/ffi/sleeper.ts";
-      import {
-        bootTime, pidfdOpen, setTimerfd, timerfd,
-      } from "${ROOT}/ffi/wait.ts";
+      import { pidfdOpen } from "${ROOT}/ffi/pidfd.ts";
+      import { bootTime, setTimerfd, timerfd } from "${ROOT}/ffi/wait.ts";
       Deno.chdir(${JSON.stringify(box.dir)});
       ${before};
       const watched = [${watched}];

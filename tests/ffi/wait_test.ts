@@ -12,12 +12,10 @@ import { LibcError } from "../../ffi/libc.ts";
 import {
   bootTime,
   inotifyChanges,
-  pidfdOpen,
   setTimerfd,
   timerfd,
   waitReadable,
 } from "../../ffi/wait.ts";
-import { Child } from "../children.ts";
 import { disposable, openFdCount } from "../descriptors.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
@@ -168,29 +166,12 @@ Deno.test("inotifyChanges() refuses a NUL", () => {
   );
 });
 
-Deno.test("pidfdOpen() can be read when the process has ended, and not before", () => {
-  using child = new Child("sleep", "600");
-  using watch = disposable(pidfdOpen(child.pid));
-  using timer = disposable(timerAt(1));
-  assertEquals(waitReadable([watch.number, timer.number]), [timer.number]);
-  Deno.kill(child.pid, "SIGKILL");
-  assertEquals(waitReadable([watch.number]), [watch.number]);
-});
-
-Deno.test("pidfdOpen() throws ESRCH when the process is gone", () => {
-  using child = new Child("true");
-  child.wait();
-  const error = assertThrows(() => pidfdOpen(child.pid), LibcError);
-  assertEquals(error.message, "pidfd_open failed (No such process)");
-});
-
 Deno.test("All descriptors to wait for are closed on exec", async () => {
   await using box = await Sandbox.create();
   for (
     const fd of [
       timerAt(1),
       inotifyChanges(box.dir, box.path("file")),
-      pidfdOpen(Deno.pid),
     ]
   ) {
     assertEquals(closesOnExec(fd), true);
