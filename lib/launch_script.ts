@@ -32,8 +32,8 @@ import {
 } from "../ffi/signal.ts";
 import { VFORK } from "../ffi/system_calls.ts";
 import { ScriptWriter } from "./launch_steps.ts";
+import { PIDFILE_FD } from "./locked_file.ts";
 import type { Command } from "./monitor_state.ts";
-import { PIDFILE_FD } from "./pidfile.ts";
 
 /** Room for a pid and a line feed, twice as long as the longest. */
 const TEXT_SIZE = 16;

@@ -9,32 +9,30 @@
  * @module
  */
 import { awaitOther } from "./pidfile_contention.ts";
-import { close, dupFrom, ftruncate, writeFully } from "../ffi/descriptor.ts";
+import { ftruncate, writeFully } from "../ffi/descriptor.ts";
 import { isAbsolute } from "@std/path/is-absolute";
 import {
-  type FileStat,
-  fstat,
   isRegularFile,
   isThere,
   lstatFile,
   O_APPEND,
-  O_CREAT,
-  O_NOCTTY,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDWR,
-  open,
   rename,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { fcntlSetlk } from "../ffi/lock.ts";
 import { getpid } from "../ffi/process.ts";
 import { geteuid } from "../ffi/user.ts";
 import { bootTime } from "../ffi/wait.ts";
 import { makeDirectory, rundir } from "./dirs.ts";
 import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
 import {
-  namesFile,
+  CONTENTION_MS,
+  type LockedFile,
+  lockFile,
+  lockOwnFile,
+  PIDFILE_FD,
+  step,
+} from "./locked_file.ts";
+import {
   pidfileState,
   removeIfStale,
   setOurPidfile,
@@ -45,10 +43,7 @@ import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
-/** The lowest descriptor for a pidfile: out of the way of what programs use. */
-export const PIDFILE_FD = 100;
-/** How long to wait for another process in the middle of its own start. */
-const CONTENTION_MS = 10_000;
+const PIDFILE_OPTIONS = { flags: O_APPEND, lowestFd: PIDFILE_FD };
 /** How long to wait for another process that is about to remove a file. */
 const REMOVAL_MS = 1_000;
 
@@ -98,7 +93,7 @@ export function makePidfile(pidfile: string, overwrite: boolean): number {
   const pid = getpid();
   const tmpfile = overwrite ? `${pidfile}.tmp${pid}` : `${pidfile}.tmp`;
   const { fd, file } = overwrite
-    ? lockTmpfile(tmpfile)
+    ? lockOwnFile(tmpfile, PIDFILE_OPTIONS)
     : lockSharedTmpfile(tmpfile, pidfile);
   addFileToUnlink(tmpfile);
   if (!overwrite) checkAlreadyRunning(pidfile);
@@ -140,12 +135,6 @@ export function checkAlreadyRunning(pidfile: string): void {
   }
 }
 
-/** A temporary pidfile that this process has locked. */
-interface LockedFile {
-  readonly fd: number;
-  readonly file: FileStat;
-}
-
 /**
  * Opens and locks the temporary file that everybody shares, so that there is
  * one start at a time.
@@ -157,32 +146,13 @@ interface LockedFile {
 function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
   const deadline = bootTime() + CONTENTION_MS;
   for (;;) {
-    const fd = openTmpfile(tmpfile);
-    const error = lockPidfile(fd);
-    if (error === undefined) {
-      const file = fstat(fd);
-      // Between our open and our lock it may have become a pidfile, or gone.
-      if (namesFile(tmpfile, file)) return { fd, file };
-      close(fd);
-      continue;
-    }
-    close(fd);
-    const isLocked = error.errno === Errno.EAGAIN ||
-      error.errno === Errno.EACCES;
-    const obstacle = isLocked ? obstacleOf(pidfile) : undefined;
+    const locked = lockFile(tmpfile, PIDFILE_OPTIONS);
+    if (!(locked instanceof LibcError)) return locked;
+    const obstacle = obstacleOf(pidfile);
     if (obstacle !== undefined) vlog.fatal(obstacle);
-    if (isLocked && awaitOther(tmpfile, deadline, () => false)) continue;
-    vlog.fatal(`${tmpfile}: fcntl(F_SETLK) failed (${error.reason})`);
+    if (awaitOther(tmpfile, deadline, () => false)) continue;
+    vlog.fatal(`${tmpfile}: fcntl(F_SETLK) failed (${locked.reason})`);
   }
-}
-
-function lockTmpfile(tmpfile: string): LockedFile {
-  const fd = openTmpfile(tmpfile);
-  const error = lockPidfile(fd);
-  if (error !== undefined) {
-    vlog.fatal(`${tmpfile}: fcntl(F_SETLK) failed (${error.reason})`);
-  }
-  return { fd, file: fstat(fd) };
 }
 
 /**
@@ -198,60 +168,6 @@ export function obstacleOf(pidfile: string): string | undefined {
   const isPassing = state.kind === "busy" ||
     (state.kind === "error" && state.errno === Errno.ESRCH);
   return isPassing ? undefined : startObstacle(pidfile, state);
-}
-
-/**
- * Takes the lock of a pidfile. Port of `lock_pidfile()`.
- *
- * @param fd The file.
- * @returns Why it failed, or `undefined` when we have the lock.
- */
-function lockPidfile(fd: number): LibcError | undefined {
-  try {
-    fcntlSetlk(fd);
-    return undefined;
-  } catch (error) {
-    if (error instanceof LibcError) return error;
-    throw error;
-  }
-}
-
-/**
- * Opens a temporary pidfile on a high descriptor. It is moved there before it
- * is locked: closing the low one afterwards would give up the lock.
- */
-function openTmpfile(tmpfile: string): number {
-  const flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
-    O_NOCTTY;
-  const fd = step(`${tmpfile}: create`, () => open(tmpfile, flags, 0o644));
-  const file = fstat(fd);
-  if (!isRegularFile(file)) {
-    vlog.fatal(`${tmpfile}: create failed (not a regular file)`);
-  }
-  if (file.nlink > 1) {
-    vlog.fatal(
-      `${tmpfile}: create failed (it has another name too; remove it)`,
-    );
-  }
-  if (file.uid !== geteuid()) {
-    vlog.fatal(
-      `${tmpfile}: create failed (it belongs to user ${file.uid}; remove it)`,
-    );
-  }
-  return step(`${tmpfile}: dup`, () => moveOutOfTheWay(fd));
-}
-
-function moveOutOfTheWay(fd: number): number {
-  let high: number;
-  try {
-    high = dupFrom(fd, PIDFILE_FD, true);
-  } catch (error) {
-    // A limit of open files below 100: then it stays where it is.
-    if (error instanceof LibcError && error.errno === Errno.EINVAL) return fd;
-    throw error;
-  }
-  close(fd);
-  return high;
 }
 
 /**
@@ -284,15 +200,5 @@ export function isOurs(path: string): boolean {
   } catch (error) {
     if (error instanceof LibcError) return false;
     throw error;
-  }
-}
-
-/** Makes a step of a start that ends the process, with a message, if it fails. */
-function step<T>(what: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return vlog.fatal(`${what} failed (${error.reason})`);
   }
 }
