@@ -18,6 +18,7 @@ import {
 } from "./detach.ts";
 import { dropRustHandlers } from "./fatal_signal.ts";
 import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
+import { checkNotMonitored, takeMonitorFile } from "./monitor_hold.ts";
 import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { catchSignals } from "./pass_on.ts";
 import { makePidfile, obstacleOf } from "./pidfile.ts";
@@ -72,6 +73,9 @@ export function daemonizeStart(
     // lock.
     const obstacle = overwritePidfile ? undefined : obstacleOf(pidfile);
     if (obstacle !== undefined) vlog.fatal(obstacle);
+    if (!overwritePidfile && supervise === undefined) {
+      checkNotMonitored(pidfile);
+    }
   }
   let notifyFd = stage?.notifyFd ?? -1;
   let forked: MonitoredDaemon = { notifyFd, isRestart: false };
@@ -140,6 +144,7 @@ function firstState(
   return {
     phase: "starting",
     policy,
+    name: plan.name,
     command,
     pidfile,
     overwritePidfile,
@@ -149,6 +154,11 @@ function firstState(
     daemonPid: 0,
     daemonIsFork: false,
     everReady: false,
+    startedAt: undefined,
+    lastEnd: undefined,
+    lastStart: undefined,
+    restarts: 0,
+    restartMsg: undefined,
     crashes: 0,
     statusMsg: "healthy",
     exitStatus: 0,
@@ -158,11 +168,16 @@ function firstState(
     startupFd: -1,
     notifyFd,
     deadline: undefined,
+    backingOffUntil: undefined,
     // Now, and not when it is wanted: then there may be none to be had.
     deadlineFd: timerfd(),
     sleepAfter,
     program: executablePath(),
     log: undefined,
+    // Last: from here on each of our ends removes it.
+    monitorFd: pidfile === undefined
+      ? -1
+      : takeMonitorFile(pidfile, overwritePidfile),
   };
 }
 

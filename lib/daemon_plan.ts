@@ -7,6 +7,8 @@ import type { Command, RestartPolicy } from "./monitor_state.ts";
 
 /** What kind of daemon a process becomes. */
 export interface DaemonPlan {
+  /** Under which it is known. */
+  readonly name: string;
   /** Whether it runs in the background, in a session of its own. */
   readonly detach: boolean;
   /** Whether its working directory becomes `/` when it detaches. */

@@ -146,6 +146,7 @@ export function daemonizeStart(options: DaemonOptions = {}): void {
 function toPlan(options: DaemonOptions): DaemonPlan {
   const { pidfile } = options;
   return {
+    name: programName(),
     detach: options.detach ?? false,
     chdir: options.chdir ?? true,
     monitorLeaves: false,

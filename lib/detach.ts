@@ -11,6 +11,7 @@ import { setSignalMask } from "../ffi/signal.ts";
 import { exitStatusOf } from "../ffi/wait_status.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import { exit } from "./fatal_signal.ts";
+import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { passOnPending } from "./pass_on.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import type { SelfImage } from "./self_image.ts";
@@ -123,7 +124,10 @@ function forkAndEndParent(
   if (forked.role === "child") return forked.notifyFd;
   const { pid, startup, stopSignal } = forked;
   if (startup.kind === "ended") {
-    if (pidfile !== undefined) removeLeftovers(pidfile);
+    if (pidfile !== undefined) {
+      removeLeftovers(pidfile);
+      removeStaleMonitorFile(pidfile);
+    }
     if (stopSignal !== undefined) exit(exitStatusOf(startup.status));
     startupFailed(startup.status, DETACH_FAILED);
   }

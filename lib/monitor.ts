@@ -9,17 +9,19 @@ import { LibcError } from "../ffi/libc.ts";
 import { endedChild, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
-import type { MonitorState } from "./monitor_state.ts";
 import {
-  abandonStart,
   backOffUntil,
   crashed,
-  dispatch,
+  noteStart,
   RESTART_INTERVAL_MS,
-} from "./monitor_table.ts";
+} from "./monitor_ends.ts";
+import { dropMonitorFile, publish } from "./monitor_hold.ts";
+import type { MonitorState } from "./monitor_state.ts";
+import { abandonStart, dispatch } from "./monitor_table.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
+import { REQUEST_SIGNALS, requestOf } from "./request.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep, maySleep } from "./sleep.ts";
@@ -64,6 +66,7 @@ export function monitorDaemon(
     if (state.policy !== "no") {
       proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
     }
+    publish(state);
     waitForEvents(state, starter);
   }
 }
@@ -133,8 +136,14 @@ function handleSignals(state: MonitorState): void {
   for (;;) {
     const received = readSignalfd(state.signalFd);
     if (received === undefined) return;
-    if (received.signal === Signal.SIGCHLD) continue;
-    dispatch(state, { kind: "signal", received });
+    const request = requestOf(received);
+    if (request !== undefined) {
+      dispatch(state, request);
+      continue;
+    }
+    const isOurs = received.signal === Signal.SIGCHLD ||
+      REQUEST_SIGNALS.includes(received.signal);
+    if (!isOurs) dispatch(state, { kind: "signal", received });
   }
 }
 
@@ -171,19 +180,24 @@ function startDaemon(
   state: MonitorState,
   starter: Starter,
 ): MonitoredDaemon | undefined {
-  const isRestart = state.phase === "backingOff";
-  if (isRestart) {
+  const isAnother = state.phase === "backingOff";
+  if (isAnother) {
     // Once more, right before the fork. A signal that comes later finds the
     // new daemon and is passed on to it.
     handleSignals(state);
-    state.lastRestart = bootTime();
+    // Whoever wants a restart does not make the next crash wait.
+    if (state.restartMsg === undefined) state.lastRestart = bootTime();
   }
   let start: Start;
   try {
     start = starter.start(state);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    if (!state.everReady) vlog.fatal(`could not start: ${error.message}`);
+    if (!state.everReady) {
+      dropMonitorFile(state);
+      vlog.fatal(`could not start: ${error.message}`);
+    }
+    noteStart(state, { pid: 0, ready: false, status: 1, text: error.message });
     vlog.err(`${error.message}, trying again in 10 seconds`);
     backOffUntil(state, bootTime() + RESTART_INTERVAL_MS);
     return undefined;
@@ -191,14 +205,23 @@ function startDaemon(
   if (start.kind === "child") {
     if (state.notifyFd !== -1) close(state.notifyFd);
     close(state.deadlineFd);
+    if (state.monitorFd !== -1) close(state.monitorFd);
     if (state.policy !== "no") proctitleRestore();
     setSubprogramName("");
     if (state.coreDumped) disableCoreDumps();
-    return { notifyFd: start.notifyFd, isRestart };
+    // One that is started anew before it was ever ready has a caller still.
+    return { notifyFd: start.notifyFd, isRestart: state.everReady };
   }
   // After the fork: the daemon's users wait for it, and not for our log.
-  if (isRestart) vlog.err(`${state.statusMsg}, restarting`);
+  if (state.restartMsg !== undefined) {
+    vlog.info(`${state.restartMsg}, restarting`);
+    state.restartMsg = undefined;
+    state.restarts++;
+  } else if (isAnother) {
+    vlog.err(`${state.statusMsg}, restarting`);
+  }
   state.phase = "starting";
+  state.startedAt = Date.now();
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
   if (start.kind !== "started") {

@@ -4,24 +4,50 @@
  * @module
  */
 import {
+  boolean,
+  bytes,
+  type Decoder,
+  fields,
+  integer,
+  listOf,
+  oneOf,
+  optional,
+  orElse,
+  text,
+  time,
+} from "./fields.ts";
+import {
   type Command,
+  type DaemonEnd,
   MONITOR_PHASES,
   type MonitorState,
   RESTART_POLICIES,
+  type StartOutcome,
 } from "./monitor_state.ts";
 import type { LogState } from "./vlog.ts";
 
-/** Says whether a value of JSON is what a field has, and makes it that. */
-type Decoder<T> = (value: unknown) => T;
+/** How a daemon ended. */
+export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
+  pid: integer(0),
+  text,
+  at: time,
+});
 
-/** A value that is not what its field has. */
-class InvalidField extends Error {}
+/** How a start came out. */
+export const START_OUTCOME: Decoder<StartOutcome> = fields<StartOutcome>({
+  count: integer(0),
+  pid: integer(0),
+  ready: boolean,
+  status: integer(0, 255),
+  text: optional(text),
+});
 
 /** What each field of a record holds. A missing one does not compile. */
 const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
   {
     phase: oneOf(MONITOR_PHASES),
     policy: oneOf(RESTART_POLICIES),
+    name: orElse("", text),
     command: optional(fields<Command>({
       path: bytes,
       argv: listOf(bytes),
@@ -35,6 +61,11 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     daemonPid: integer(0),
     daemonIsFork: boolean,
     everReady: boolean,
+    startedAt: optional(time),
+    lastEnd: optional(DAEMON_END),
+    lastStart: optional(START_OUTCOME),
+    restarts: orElse(0, integer(0)),
+    restartMsg: optional(text),
     crashes: integer(0),
     statusMsg: text,
     exitStatus: integer(0, 255),
@@ -44,6 +75,8 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     startupFd: integer(-1),
     notifyFd: integer(-1),
     deadline: optional(time),
+    backingOffUntil: optional(time),
+    monitorFd: orElse(-1, integer(-1)),
     deadlineFd: integer(0),
     sleepAfter: optional(time),
     program: text,
@@ -96,80 +129,4 @@ function encode(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, part]) => [name, encode(part)]),
   );
-}
-
-function fields<T extends object>(
-  decoders: { readonly [K in keyof T]: Decoder<T[K]> },
-): Decoder<T> {
-  return (value) => {
-    if (typeof value !== "object" || value === null) {
-      throw new InvalidField("no record");
-    }
-    const entries = Object.entries<Decoder<unknown>>(decoders);
-    return Object.fromEntries(entries.map(([name, decode]) => {
-      const part = Object.hasOwn(value, name)
-        ? (value as Record<string, unknown>)[name]
-        : undefined;
-      try {
-        return [name, decode(part)];
-      } catch (error) {
-        if (!(error instanceof InvalidField)) throw error;
-        throw new InvalidField(`${name} is ${error.message}`);
-      }
-    })) as T;
-  };
-}
-
-function optional<T>(decode: Decoder<T>): Decoder<T | undefined> {
-  return (value) => value === undefined ? undefined : decode(value);
-}
-
-function listOf<T>(decode: Decoder<T>): Decoder<T[]> {
-  return (value) => {
-    if (!Array.isArray(value)) throw new InvalidField("no list");
-    return value.map(decode);
-  };
-}
-
-function oneOf<const T extends string>(words: readonly T[]): Decoder<T> {
-  return (value) => {
-    const word = words.find((word) => word === value);
-    if (word === undefined) throw new InvalidField(`none of ${words}`);
-    return word;
-  };
-}
-
-function integer(least: number, most = 0x7fff_ffff): Decoder<number> {
-  return (value) => {
-    const isOne = Number.isInteger(value) && (value as number) >= least &&
-      (value as number) <= most;
-    if (!isOne) throw new InvalidField(`no whole number from ${least} on`);
-    return value as number;
-  };
-}
-
-/** Milliseconds, with fractions. */
-function time(value: unknown): number {
-  if (typeof value === "number" && value >= 0 && value < 2 ** 53) return value;
-  throw new InvalidField("no time");
-}
-
-function boolean(value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw new InvalidField("no boolean");
-}
-
-/** Names and messages: a NUL in one could not be handed to libc. */
-function text(value: unknown): string {
-  if (typeof value === "string" && !value.includes("\0")) return value;
-  throw new InvalidField("no text");
-}
-
-function bytes(value: unknown): Uint8Array {
-  if (typeof value !== "string") throw new InvalidField("no bytes");
-  const codes = Array.from(value, (character) => character.charCodeAt(0));
-  if (codes.some((code) => code < 1 || code > 0xff)) {
-    throw new InvalidField("no bytes");
-  }
-  return Uint8Array.from(codes);
 }

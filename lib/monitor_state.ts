@@ -13,6 +13,8 @@ export const MONITOR_PHASES = [
   "starting",
   /** The daemon runs. */
   "running",
+  /** The daemon has been told to end, and another is to follow it. */
+  "restarting",
   /** The daemon has crashed, and it is too early for the next. */
   "backingOff",
   /** Somebody wants the end, and the daemon has been told. */
@@ -48,12 +50,38 @@ export interface Command {
   readonly ignored: readonly number[];
 }
 
+/** How a daemon ended. */
+export interface DaemonEnd {
+  /** The daemon. */
+  readonly pid: number;
+  /** How it ended: `killed (Segmentation fault)`. */
+  readonly text: string;
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** How a start of a daemon came out, the first one or another. */
+export interface StartOutcome {
+  /** How many starts have come out, with this one. */
+  readonly count: number;
+  /** The daemon; 0 when there was no process for it. */
+  readonly pid: number;
+  /** Whether it was ready. */
+  readonly ready: boolean;
+  /** The exit status of one that failed; 0 of one that is ready. */
+  readonly status: number;
+  /** How it failed: `exit status 127`. */
+  readonly text: string | undefined;
+}
+
 /** All that a monitor knows. Descriptors are those of this process. */
 export interface MonitorState {
   /** Where it is. */
   phase: MonitorPhase;
   /** Which ends are followed by a restart. */
   readonly policy: RestartPolicy;
+  /** Under which the daemon is known. */
+  readonly name: string;
   /** What the daemon becomes; without it, it is this program itself. */
   readonly command: Command | undefined;
   /** The daemon's pidfile. */
@@ -72,6 +100,16 @@ export interface MonitorState {
   daemonIsFork: boolean;
   /** Whether a daemon has been ready since this monitor began. */
   everReady: boolean;
+  /** When the daemon was started, in milliseconds since 1970. */
+  startedAt: number | undefined;
+  /** How the last one ended. */
+  lastEnd: DaemonEnd | undefined;
+  /** How the last start came out. */
+  lastStart: StartOutcome | undefined;
+  /** How often the daemon was started anew because somebody wanted it. */
+  restarts: number;
+  /** Why it is about to be started anew, if somebody wants it. */
+  restartMsg: string | undefined;
   /** How often the daemon has died of an error. */
   crashes: number;
   /** The last crash, for the title and the log; `healthy` before the first. */
@@ -90,6 +128,10 @@ export interface MonitorState {
   notifyFd: number;
   /** When backing off is over, in milliseconds since boot. */
   deadline: number | undefined;
+  /** The same in milliseconds since 1970, as it was when that was set. */
+  backingOffUntil: number | undefined;
+  /** The monitor's file, whose lock says that it lives; -1 without one. */
+  readonly monitorFd: number;
   /** Read from the deadline on. */
   readonly deadlineFd: number;
   /** Sleeps when nothing has happened for so many milliseconds. */

@@ -3,32 +3,36 @@
  *
  * @module
  */
-import { close } from "../ffi/descriptor.ts";
 import { isInOurGroup } from "../ffi/process.ts";
 import { type ReceivedSignal, Signal } from "../ffi/signal.ts";
-import { bootTime, setTimerfd } from "../ffi/wait.ts";
-import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
-import { exit } from "./fatal_signal.ts";
+import type { WaitStatus } from "../ffi/wait_status.ts";
+import {
+  crashed,
+  ended,
+  giveUp,
+  noteStart,
+  startAnew,
+  startFailed,
+  startIsDue,
+} from "./monitor_ends.ts";
+import { publish } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
-import { removeLeftovers } from "./pidfile.ts";
-import { processStatusMsg } from "./process_status.ts";
+import type { MonitorRequest } from "./request.ts";
 import { isCrash } from "./restart.ts";
-import { forkNotifyStartup, startupFailed } from "./startup.ts";
+import { forkNotifyStartup } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** Restarts are at least so far apart. */
-export const RESTART_INTERVAL_MS = 10_000;
 
 /** What a monitor hears. */
 type MonitorEvent =
   | { readonly kind: "signal"; readonly received: ReceivedSignal }
   | { readonly kind: "ready" }
   | { readonly kind: "ended"; readonly status: WaitStatus }
-  | { readonly kind: "deadline" };
+  | { readonly kind: "deadline" }
+  | MonitorRequest;
 
 type Handler<K extends MonitorEvent["kind"]> = (
   state: MonitorState,
@@ -45,10 +49,14 @@ const TABLE: {
     signal: passOnAndNote,
     ready: (state) => {
       state.phase = "running";
+      const { daemonPid: pid } = state;
+      noteStart(state, { pid, ready: true, status: 0, text: undefined });
       becameReady(state);
     },
     ended: startFailed,
     deadline: impossible,
+    stop: tell("stopping"),
+    restart: tell("restarting"),
   },
   running: {
     signal: passOnAndNote,
@@ -58,17 +66,30 @@ const TABLE: {
       else ended(state, status);
     },
     deadline: impossible,
+    stop: tell("stopping"),
+    restart: tell("restarting"),
+  },
+  restarting: {
+    signal: passOnAndNote,
+    // Of the start that is given up. Its caller got what it asked for.
+    ready: becameReady,
+    ended: startAnew,
+    deadline: impossible,
+    stop: tell("stopping"),
+    // Once more, perhaps by a stronger signal.
+    restart: tell("restarting"),
   },
   backingOff: {
     signal: (state, { received }) => {
-      if (!STOP_SIGNALS.includes(received.signal)) return;
-      vlog.info(`${state.statusMsg}, told not to restart, exiting`);
-      leave(state);
+      if (STOP_SIGNALS.includes(received.signal)) giveUp(state);
     },
     ready: impossible,
     ended: impossible,
-    deadline: (state) => {
-      state.deadline = undefined;
+    deadline: startIsDue,
+    stop: giveUp,
+    restart: (state) => {
+      state.restartMsg ??= `told to restart, ${state.statusMsg}`;
+      startIsDue(state);
     },
   },
   stopping: {
@@ -79,6 +100,10 @@ const TABLE: {
       else startFailed(state, event);
     },
     deadline: impossible,
+    // Once more, perhaps by a stronger signal.
+    stop: tell("stopping"),
+    // The end that was wanted first is for good.
+    restart: () => {},
   },
 };
 
@@ -98,6 +123,16 @@ export function dispatch<K extends MonitorEvent["kind"]>(
 ): void {
   const handler = TABLE[state.phase][event.kind] as Handler<K>;
   handler(state, event);
+}
+
+/** Tells the daemon to end, for what is to come after that. */
+function tell(
+  phase: MonitorPhase,
+): (state: MonitorState, request: MonitorRequest) => void {
+  return (state, { signal }) => {
+    state.phase = phase;
+    passOn(signal, state.daemonPid);
+  };
 }
 
 /**
@@ -136,101 +171,8 @@ function becameReady(state: MonitorState): void {
     state.detachError = undefined;
   }
   dropConsole();
+  publish(state);
   const { notifyFd } = state;
   if (forkNotifyStartup(notifyFd)) state.notifyFd = -1;
   else abandonStart(state);
-}
-
-/** A start came to nothing. The first one is the caller's affair. */
-function startFailed(
-  state: MonitorState,
-  { status }: { status: WaitStatus },
-): void {
-  if (!state.everReady) {
-    if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
-    if (state.phase === "stopping") exit(exitStatusOf(status));
-    startupFailed(
-      status,
-      state.policy === "no"
-        ? "could not start the daemon"
-        : "could not initiate process monitoring",
-    );
-  }
-  vlog.err(
-    `fork child died before signaling startup (${processStatusMsg(status)})`,
-  );
-  // Whoever ends it on purpose while it starts wants no other.
-  if (status.kind === "signaled" && STOP_SIGNALS.includes(status.signal)) {
-    ended(state, status);
-  } else {
-    crashed(state, status);
-  }
-}
-
-/**
- * The daemon has died of an error: there will be another, now or when the last
- * restart is long enough ago.
- *
- * @param state What the monitor knows.
- * @param status How it ended.
- */
-export function crashed(state: MonitorState, status: WaitStatus): void {
-  state.crashes++;
-  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} died, ${
-    processStatusMsg(status)
-  }`;
-  state.exitStatus = exitStatusOf(status);
-  if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
-  const earliest = (state.lastRestart ?? -Infinity) + RESTART_INTERVAL_MS;
-  if (bootTime() < earliest) {
-    vlog.warn(
-      `${state.statusMsg}, waiting until 10 seconds since last restart`,
-    );
-    backOffUntil(state, earliest);
-  } else {
-    backOffUntil(state, undefined);
-  }
-}
-
-/**
- * Waits before the next start.
- *
- * @param state What the monitor knows.
- * @param deadline Until when, in milliseconds since boot; not at all without it.
- */
-export function backOffUntil(
-  state: MonitorState,
-  deadline: number | undefined,
-): void {
-  closeStartup(state);
-  state.phase = "backingOff";
-  state.deadline = deadline;
-  if (deadline !== undefined) setTimerfd(state.deadlineFd, deadline);
-}
-
-/** The daemon has ended, and there will be no other. */
-function ended(state: MonitorState, status: WaitStatus): void {
-  state.exitStatus = exitStatusOf(status);
-  if (state.policy !== "no") {
-    vlog.info(
-      `pid ${state.daemonPid} died, ${processStatusMsg(status)}, exiting`,
-    );
-  }
-  const wasKilled = status.kind === "signaled" && state.phase !== "stopping";
-  leave(state, wasKilled);
-}
-
-/** Ends the monitor, with nothing of its daemon's left. */
-function leave(state: MonitorState, warn = false): never {
-  if (state.pidfile !== undefined && removeLeftovers(state.pidfile) && warn) {
-    vlog.warn(
-      `${state.pidfile}: removed, pid ${state.daemonPid} had left it behind`,
-    );
-  }
-  exit(state.exitStatus);
-}
-
-function closeStartup(state: MonitorState): void {
-  if (state.startupFd !== -1) close(state.startupFd);
-  state.startupFd = -1;
 }

@@ -13,6 +13,7 @@ import {
   signalfd,
 } from "../ffi/signal.ts";
 import { caughtSignals } from "./fatal_signal.ts";
+import { REQUEST_SIGNALS } from "./request.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -31,8 +32,8 @@ const PASSED_ON_SIGNALS: readonly number[] = [
 ];
 
 /**
- * Holds back the signals that a parent or monitor passes on, and makes the
- * descriptor where they are read.
+ * Holds back the signals that a parent or monitor passes on, and those that ask
+ * something of a monitor, and makes the descriptor where they are read.
  *
  * SIGCHLD gets its default effect back: a caller that had it ignored would
  * have the kernel throw away how our children ended.
@@ -42,7 +43,11 @@ const PASSED_ON_SIGNALS: readonly number[] = [
  */
 export function catchSignals(): number {
   setDisposition(Signal.SIGCHLD, "default");
-  const signals = caughtSignals([...PASSED_ON_SIGNALS, Signal.SIGCHLD]);
+  const signals = [
+    ...caughtSignals([...PASSED_ON_SIGNALS, Signal.SIGCHLD]),
+    // Even where they are ignored, the kernel keeps them while they are blocked.
+    ...REQUEST_SIGNALS,
+  ];
   setSignalMask(signals);
   return signalfd(signals);
 }
@@ -62,7 +67,9 @@ export function passOnPending(
   for (;;) {
     const received = readSignalfd(signalFd);
     if (received === undefined) return stopSignal;
-    if (received.signal === Signal.SIGCHLD) continue;
+    const isOurs = received.signal === Signal.SIGCHLD ||
+      REQUEST_SIGNALS.includes(received.signal);
+    if (isOurs) continue;
     if (STOP_SIGNALS.includes(received.signal)) stopSignal = received.signal;
     passOn(received.signal, pid);
   }

@@ -32,9 +32,9 @@ import { O_PATH, open, readFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { argumentRoom, LONGEST_ARGUMENT } from "../ffi/limit.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
-import { isIgnored, setDisposition, Signal } from "../ffi/signal.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { Guard } from "../ffi/sleeper_guard.ts";
+import { sparedOfXfsz } from "./file_size_limit.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { programName } from "./program_name.ts";
@@ -60,6 +60,7 @@ export function fallAsleep(
     state.signalFd,
     state.startupFd,
     state.deadlineFd,
+    state.monitorFd,
   ].filter((fd) => fd !== -1);
   try {
     const self = selfImage(state.program);
@@ -79,6 +80,7 @@ export function fallAsleep(
       ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
       guard: guardOf({ role: "woken", state, keptFd, cwdFd }),
     });
+    // A limit of file sizes counts for memory too.
     const programFd = sparedOfXfsz(() => memfdProgram("tend", image));
     opened.push(programFd);
     for (const fd of [...inherited, keptFd, cwdFd]) setCloseOnExec(fd, false);
@@ -90,17 +92,6 @@ export function fallAsleep(
     // Once: what forbids it is there to stay.
     state.sleepAfter = undefined;
     vlog.warn(`cannot sleep: ${error.message}, staying awake`);
-  }
-}
-
-/** A limit of file sizes counts here too: an error then, and not our end. */
-function sparedOfXfsz<T>(write: () => T): T {
-  if (isIgnored(Signal.SIGXFSZ)) return write();
-  setDisposition(Signal.SIGXFSZ, "ignore");
-  try {
-    return write();
-  } finally {
-    setDisposition(Signal.SIGXFSZ, "default");
   }
 }
 

@@ -112,8 +112,9 @@ export function takeStage(): Stage | undefined {
   }
   if (stage.role === "woken") {
     checkChild(stage.state);
-    const { signalFd, startupFd, notifyFd, deadlineFd } = stage.state;
-    keep({ signalFd, startupFd, notifyFd, deadlineFd });
+    const { signalFd, startupFd, notifyFd, deadlineFd, monitorFd } =
+      stage.state;
+    keep({ signalFd, startupFd, notifyFd, deadlineFd, monitorFd });
     keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
     returnTo(stage.cwdFd);
     close(stage.keptFd);

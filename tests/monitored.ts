@@ -4,6 +4,15 @@
  * @module
  */
 import { assertEquals } from "@std/assert/equals";
+import { close } from "../ffi/descriptor.ts";
+import { pidfdOpen } from "../ffi/pidfd.ts";
+import { Signal } from "../ffi/signal.ts";
+import {
+  type MonitorFile,
+  type MonitorRecord,
+  readMonitorFile,
+} from "../lib/monitor_file.ts";
+import { sendRequest } from "../lib/request.ts";
 import { isAsleep, look, parentOf, signalsIn } from "./proc.ts";
 import { type Sandbox, TEND } from "./sandbox.ts";
 
@@ -47,6 +56,40 @@ export function successorOf(
     const name = look(other)?.status.get("Name");
     return name !== undefined && name !== "tend" && other;
   });
+}
+
+/** Reads web.pid.monitor. */
+export function monitorFile(box: Sandbox): MonitorFile {
+  return readMonitorFile(box.runPath("web.pid"));
+}
+
+/** The record of web.pid.monitor while its monitor lives. */
+export function shown(box: Sandbox): MonitorRecord | undefined {
+  const file = monitorFile(box);
+  return file.kind === "held" ? file.record : undefined;
+}
+
+/** Waits until the monitor shows what is wanted, and has it. */
+export async function untilShown(
+  box: Sandbox,
+  what: string,
+  isSo: (record: MonitorRecord) => boolean,
+): Promise<MonitorRecord> {
+  return await box.until(`the monitor shows ${what}`, () => {
+    const record = shown(box);
+    return record !== undefined && isSo(record) && record;
+  });
+}
+
+/** Asks something of the monitor of web.pid. */
+export function request(
+  box: Sandbox,
+  kind: "stop" | "restart",
+  signal: number = Signal.SIGTERM,
+): void {
+  const pidfd = pidfdOpen(box.holder("web.pid.monitor")!);
+  sendRequest(pidfd, { kind, signal });
+  close(pidfd);
 }
 
 /** A monitor, and the daemon that was its last. */

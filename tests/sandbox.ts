@@ -168,10 +168,11 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
-  /** The names in the run directory. */
+  /** The names in the run directory, in their order. */
   runFiles(): string[] {
     try {
-      return [...Deno.readDirSync(this.path("run"))].map(({ name }) => name);
+      return [...Deno.readDirSync(this.path("run"))].map(({ name }) => name)
+        .sort();
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return [];
       throw error;

@@ -80,6 +80,7 @@ no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
 
 /** What the options say, checked. */
 interface Request {
+  readonly name: string;
   readonly flags: ReadonlySet<string>;
   readonly pidfileName: string;
   readonly pidfile: string | undefined;
@@ -116,6 +117,7 @@ export function run(
     ignored: ignoredByCaller(),
   };
   const plan: DaemonPlan = {
+    name: request.name,
     detach,
     chdir,
     monitorLeaves: true,
@@ -190,6 +192,7 @@ function readOptions(
   if (flags.has("name")) checkName(name);
   const pidfileName = last("pidfile") ?? `${name}.pid`;
   return {
+    name,
     flags,
     pidfileName,
     pidfile: flags.has("pidfile") ? makePidfileName(pidfileName) : undefined,

@@ -209,20 +209,20 @@ Deno.test("tend takes a single dash as COMMAND", async () => {
 Deno.test("tend --pidfile takes COMMAND's base name when alone", async () => {
   await using box = await Sandbox.create();
   await box.tend("--detach", "--pidfile", "--", "/bin/sleep", "600");
-  assertEquals(box.runFiles(), ["sleep.pid"]);
+  assertEquals(box.runFiles(), ["sleep.pid", "sleep.pid.monitor"]);
 });
 
 Deno.test("tend --name names the default pidfile", async () => {
   await using box = await Sandbox.create();
   await box.tend("--detach", "--name=web", "--pidfile", "--", "sleep", "600");
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 Deno.test("tend --name leaves a pidfile that was named alone", async () => {
   await using box = await Sandbox.create();
   const args = ["--detach", "--name=web", "--pidfile=my.pid"];
   await box.tend(...args, "--", "sleep", "600");
-  assertEquals(box.runFiles(), ["my.pid"]);
+  assertEquals(box.runFiles(), ["my.pid", "my.pid.monitor"]);
 });
 
 Deno.test("tend --name names the default log", async () => {

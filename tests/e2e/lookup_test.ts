@@ -155,7 +155,7 @@ for (const monitor of [[], ["--monitor"]]) {
       assertEquals(code, 127);
       assertEquals(box.pidfile("x.pid"), daemon);
       assertEquals(box.holder("x.pid"), daemon);
-      assertEquals(box.runFiles(), ["x.pid"]);
+      assertEquals(box.runFiles(), ["x.pid", "x.pid.monitor"]);
     });
   }
 }

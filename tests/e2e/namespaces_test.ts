@@ -55,7 +55,7 @@ Deno.test({
     await startInside(box);
     const text = box.read(box.runPath("web.pid"));
     assertRefused(box, await box.tend(...START));
-    assertEquals(box.runFiles(), ["web.pid"]);
+    assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
     assertEquals(box.read(box.runPath("web.pid")), text);
   },
 });
@@ -69,7 +69,7 @@ Deno.test({
     const pid = box.pidfile("web.pid");
     assertRefused(box, await box.run([...UNSHARE, TEND, ...START]));
     assertEquals(box.holder("web.pid"), pid);
-    assertEquals(box.runFiles(), ["web.pid"]);
+    assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
   },
 });
 
@@ -80,7 +80,7 @@ Deno.test({
     await using box = await Sandbox.create();
     await startInside(box);
     assertRefused(box, await box.run([...UNSHARE, TEND, ...START]));
-    assertEquals(box.runFiles(), ["web.pid"]);
+    assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
   },
 });
 

@@ -43,7 +43,7 @@ Deno.test("tend --pidfile leaves the lock on a descriptor of 100 or above", asyn
 Deno.test("tend --pidfile puts a relative name below the run directory", async () => {
   await using box = await Sandbox.create();
   await box.tend(...START);
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 Deno.test("tend --pidfile takes an absolute name as it is", async () => {
@@ -57,13 +57,13 @@ Deno.test("tend --pidfile takes an absolute name as it is", async () => {
 Deno.test("tend --pidfile without a value means COMMAND's base name", async () => {
   await using box = await Sandbox.create();
   await box.tend("--detach", "--pidfile", "--", "/bin/sleep", "600");
-  assertEquals(box.runFiles(), ["sleep.pid"]);
+  assertEquals(box.runFiles(), ["sleep.pid", "sleep.pid.monitor"]);
 });
 
 Deno.test("tend --pidfile without a value means NAME.pid with --name", async () => {
   await using box = await Sandbox.create();
   await box.tend("--detach", "--pidfile", "--name=web", "--", "sleep", "600");
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 Deno.test("tend --pidfile refuses to start beside a running daemon", async () => {
@@ -88,7 +88,7 @@ Deno.test("tend --overwrite-pidfile replaces a locked one", async () => {
   assertEquals(code, 0);
   assertEquals(box.pidfile("web.pid") !== first, true);
   assertEquals(box.holder("web.pid"), box.pidfile("web.pid"));
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 Deno.test("tend --overwrite-pidfile is safe from the daemon that it displaced", async () => {
@@ -118,7 +118,7 @@ for (
     const { code, stderr } = await box.tend(...START);
     assertEquals([code, stderr], [0, ""]);
     assertEquals(box.holder("web.pid"), box.pidfile("web.pid"));
-    assertEquals(box.runFiles(), ["web.pid"]);
+    assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
   });
 }
 
@@ -126,7 +126,7 @@ Deno.test("tend --pidfile takes over a .tmp that a killed start left", async () 
   await using box = await boxWith("web.pid.tmp", "1\n");
   const { code } = await box.tend(...START);
   assertEquals(code, 0);
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 for (
@@ -244,7 +244,7 @@ Deno.test("tend --pidfile says why the file cannot be made", async () => {
   const { code, stderr } = await box.tend(`--pidfile=${path}`, "--", "true");
   assertEquals(
     [code, stderr],
-    [1, `tend: ${path}.tmp: create failed (No such file or directory)\n`],
+    [1, `tend: ${path}.monitor: create failed (No such file or directory)\n`],
   );
 });
 

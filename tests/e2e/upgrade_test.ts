@@ -75,7 +75,12 @@ Deno.test("a new program takes over from the old one as monitors wake up", async
     "the others have ended",
     () => ![stopping, told].some(({ monitor }) => isAlive(monitor)),
   );
-  assertEquals(box.runFiles().sort(), ["0.pid", "3.pid"]);
+  assertEquals(box.runFiles(), [
+    "0.pid",
+    "0.pid.monitor",
+    "3.pid",
+    "3.pid.monitor",
+  ]);
   await untilAsleep(box, crashing.monitor);
   assertEquals(programOf(crashing.monitor), inode);
   // No daemon is touched that has done nothing.
@@ -206,7 +211,7 @@ execve("${TEND}", ["${TEND}"], newer);
   // Of a detached monitor that is all that anybody sees.
   assertMatch(logOf(box), /\|EMER\|TEND_STAGE is not valid: its version is 99/);
   assertEquals([isAlive(daemon), box.holder("web.pid")], [true, daemon]);
-  assertEquals(box.runFiles(), ["web.pid"]);
+  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
 });
 
 /** A record of the process that starts with it: its pid is put in for OWN. */

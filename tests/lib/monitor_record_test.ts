@@ -73,6 +73,22 @@ Deno.test("decodeMonitorState() throws for a record without one of its fields", 
   }
 });
 
+Deno.test("decodeMonitorState() takes a record of a tend that had no monitor's file", () => {
+  const {
+    name: _1,
+    monitorFd: _2,
+    restarts: _3,
+    startedAt: _4,
+    lastEnd: _5,
+    lastStart: _6,
+    restartMsg: _7,
+    backingOffUntil: _8,
+    ...old
+  } = asText(anyState(new Random(1)));
+  const { name, monitorFd, restarts, lastStart } = decodeMonitorState(old);
+  assertEquals([name, monitorFd, restarts, lastStart], ["", -1, 0, undefined]);
+});
+
 for (const value of [undefined, null, 1, "state", []]) {
   Deno.test(`decodeMonitorState() throws for ${JSON.stringify(value)}`, () => {
     assertThrows(() => decodeMonitorState(value), Error);

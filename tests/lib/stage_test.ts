@@ -261,14 +261,21 @@ Deno.test("takeStage() refuses a descriptor that is not open", () => {
 
 /** A monitor's state whose descriptors are open. */
 function wokenStage(changes: Partial<MonitorState>): Stage {
-  const [signalFd, deadlineFd] = [timerfd(), timerfd()];
+  const [signalFd, deadlineFd, monitorFd] = [timerfd(), timerfd(), timerfd()];
   const keptFd = timerfd();
   const cwdFd = open(".", O_RDONLY);
-  for (const fd of [signalFd, deadlineFd, keptFd, cwdFd]) {
+  for (const fd of [signalFd, deadlineFd, monitorFd, keptFd, cwdFd]) {
     setCloseOnExec(fd, false);
   }
-  const none = { startupFd: -1, notifyFd: -1, signalFd, deadlineFd };
-  const state = { ...anyState(new Random(1)), ...none, ...changes };
+  const none = { startupFd: -1, notifyFd: -1 };
+  const state = {
+    ...anyState(new Random(1)),
+    ...none,
+    signalFd,
+    deadlineFd,
+    monitorFd,
+    ...changes,
+  };
   return { role: "woken", state, keptFd, cwdFd };
 }
 
@@ -276,13 +283,12 @@ Deno.test("takeStage() takes a monitor's, closes the program that was kept for i
   const stage = wokenStage({ phase: "backingOff" });
   assertEquals(take(encodeStage(stage, Deno.pid)), stage);
   assert(stage.role === "woken");
-  const { state: { signalFd, deadlineFd }, keptFd, cwdFd } = stage;
+  const { state: { signalFd, deadlineFd, monitorFd }, keptFd, cwdFd } = stage;
   assertEquals(
-    [signalFd, deadlineFd, keptFd, cwdFd].map(closesOnExec),
-    [true, true, undefined, undefined],
+    [signalFd, deadlineFd, monitorFd, keptFd, cwdFd].map(closesOnExec),
+    [true, true, true, undefined, undefined],
   );
-  close(signalFd);
-  close(deadlineFd);
+  [signalFd, deadlineFd, monitorFd].forEach(close);
 });
 
 Deno.test("takeStage() refuses a monitor's from its parent", () => {
@@ -303,8 +309,8 @@ Deno.test("takeStage() refuses a monitor's whose daemon is not its child", () =>
 
 function closeWoken(stage: Stage): void {
   assert(stage.role === "woken");
-  const { state: { signalFd, deadlineFd }, keptFd, cwdFd } = stage;
-  [signalFd, deadlineFd, keptFd, cwdFd].forEach(close);
+  const { state: { signalFd, deadlineFd, monitorFd }, keptFd, cwdFd } = stage;
+  [signalFd, deadlineFd, monitorFd, keptFd, cwdFd].forEach(close);
 }
 
 Deno.test("takeStage() takes a stage that nobody waits for", () => {

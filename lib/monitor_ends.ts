@@ -1,0 +1,206 @@
+/**
+ * What a monitor does when its daemon has ended: another follows, now or later,
+ * or the monitor ends too.
+ *
+ * @module
+ */
+import { close } from "../ffi/descriptor.ts";
+import { bootTime, setTimerfd } from "../ffi/wait.ts";
+import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
+import { exit } from "./fatal_signal.ts";
+import { dropMonitorFile } from "./monitor_hold.ts";
+import type { MonitorState, StartOutcome } from "./monitor_state.ts";
+import { STOP_SIGNALS } from "./pass_on.ts";
+import { removeLeftovers } from "./pidfile.ts";
+import { processStatusMsg } from "./process_status.ts";
+import { startupFailed } from "./startup.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** Restarts are at least so far apart. */
+export const RESTART_INTERVAL_MS = 10_000;
+
+/**
+ * The daemon has ended, as was wanted, however that was: another follows at
+ * once.
+ *
+ * @param state What the monitor knows.
+ * @param event How it ended.
+ */
+export function startAnew(
+  state: MonitorState,
+  { status }: { status: WaitStatus },
+): void {
+  noteEnd(state, status);
+  state.restartMsg = `told to restart, pid ${state.daemonPid} died, ${
+    processStatusMsg(status)
+  }`;
+  state.exitStatus = exitStatusOf(status);
+  backOffUntil(state, undefined);
+}
+
+/**
+ * A start came to nothing. The first one is the caller's affair. So is any other
+ * where no monitor was wanted: the process that stays ends as its daemon has.
+ *
+ * @param state What the monitor knows.
+ * @param event How it ended.
+ */
+export function startFailed(
+  state: MonitorState,
+  { status }: { status: WaitStatus },
+): void {
+  if (!state.everReady || state.policy === "no") {
+    removeFiles(state);
+    if (state.phase === "stopping") exit(exitStatusOf(status));
+    startupFailed(
+      status,
+      state.policy === "no"
+        ? "could not start the daemon"
+        : "could not initiate process monitoring",
+    );
+  }
+  noteStart(state, {
+    pid: state.daemonPid,
+    ready: false,
+    status: exitStatusOf(status),
+    text: processStatusMsg(status),
+  });
+  vlog.err(
+    `fork child died before signaling startup (${processStatusMsg(status)})`,
+  );
+  // Whoever ends it on purpose while it starts wants no other.
+  if (status.kind === "signaled" && STOP_SIGNALS.includes(status.signal)) {
+    ended(state, status);
+  } else {
+    crashed(state, status);
+  }
+}
+
+/**
+ * The daemon has died of an error: there will be another, now or when the last
+ * restart is long enough ago.
+ *
+ * @param state What the monitor knows.
+ * @param status How it ended.
+ */
+export function crashed(state: MonitorState, status: WaitStatus): void {
+  noteEnd(state, status);
+  state.crashes++;
+  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} died, ${
+    processStatusMsg(status)
+  }`;
+  state.exitStatus = exitStatusOf(status);
+  if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
+  const earliest = (state.lastRestart ?? -Infinity) + RESTART_INTERVAL_MS;
+  if (bootTime() < earliest) {
+    vlog.warn(
+      `${state.statusMsg}, waiting until 10 seconds since last restart`,
+    );
+    backOffUntil(state, earliest);
+  } else {
+    backOffUntil(state, undefined);
+  }
+}
+
+/**
+ * Waits before the next start.
+ *
+ * @param state What the monitor knows.
+ * @param deadline Until when, in milliseconds since boot; not at all without it.
+ */
+export function backOffUntil(
+  state: MonitorState,
+  deadline: number | undefined,
+): void {
+  closeStartup(state);
+  state.phase = "backingOff";
+  startIsDue(state);
+  if (deadline === undefined) return;
+  state.deadline = deadline;
+  state.backingOffUntil = Date.now() + Math.ceil(deadline - bootTime());
+  setTimerfd(state.deadlineFd, deadline);
+}
+
+/**
+ * There is nothing to wait for any more.
+ *
+ * @param state What the monitor knows.
+ */
+export function startIsDue(state: MonitorState): void {
+  state.deadline = undefined;
+  state.backingOffUntil = undefined;
+}
+
+/**
+ * There is no daemon, and nobody wants another.
+ *
+ * @param state What the monitor knows.
+ * @returns Never; the process has ended.
+ */
+export function giveUp(state: MonitorState): never {
+  const why = state.restartMsg ?? state.statusMsg;
+  vlog.info(`${why}, told not to restart, exiting`);
+  return leave(state);
+}
+
+/**
+ * The daemon has ended, and there will be no other.
+ *
+ * @param state What the monitor knows.
+ * @param status How it ended.
+ */
+export function ended(state: MonitorState, status: WaitStatus): void {
+  state.exitStatus = exitStatusOf(status);
+  if (state.policy !== "no") {
+    vlog.info(
+      `pid ${state.daemonPid} died, ${processStatusMsg(status)}, exiting`,
+    );
+  }
+  const wasKilled = status.kind === "signaled" && state.phase !== "stopping";
+  leave(state, wasKilled);
+}
+
+/** Ends the monitor, with nothing of its daemon's left. */
+function leave(state: MonitorState, warn = false): never {
+  if (removeFiles(state) && warn) {
+    vlog.warn(
+      `${state.pidfile}: removed, pid ${state.daemonPid} had left it behind`,
+    );
+  }
+  exit(state.exitStatus);
+}
+
+/** @returns Whether the daemon had left something. */
+function removeFiles(state: MonitorState): boolean {
+  dropMonitorFile(state);
+  return state.pidfile !== undefined && removeLeftovers(state.pidfile);
+}
+
+function closeStartup(state: MonitorState): void {
+  if (state.startupFd !== -1) close(state.startupFd);
+  state.startupFd = -1;
+}
+
+function noteEnd(state: MonitorState, status: WaitStatus): void {
+  state.lastEnd = {
+    pid: state.daemonPid,
+    text: processStatusMsg(status),
+    at: Date.now(),
+  };
+}
+
+/**
+ * Notes how a start came out.
+ *
+ * @param state What the monitor knows.
+ * @param outcome How; which start it was is known here.
+ */
+export function noteStart(
+  state: MonitorState,
+  outcome: Omit<StartOutcome, "count">,
+): void {
+  const count = (state.lastStart?.count ?? 0) + 1;
+  state.lastStart = { count, ...outcome };
+}

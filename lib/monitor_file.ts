@@ -1,0 +1,278 @@
+/**
+ * The file in which a monitor says what it does: `web.pid.monitor` beside
+ * `web.pid`.
+ *
+ * As with pidfiles the lock is the truth: the file is a monitor's if and only if
+ * that process holds a write lock on it, from before its first daemon to its
+ * end, awake and asleep. What is in the file may be anybody's, and is checked
+ * like any input. Each change wakes whoever watches the file.
+ *
+ * @module
+ */
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
+import { close, readBeginning } from "../ffi/descriptor.ts";
+import {
+  fstat,
+  isRegularFile,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
+} from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { fcntlGetlk } from "../ffi/lock.ts";
+import { namespacePids } from "../ffi/process.ts";
+import {
+  type Decoder,
+  fields,
+  integer,
+  InvalidField,
+  listOf,
+  oneOf,
+  optional,
+  text,
+  time,
+} from "./fields.ts";
+import { DAEMON_END, START_OUTCOME } from "./monitor_record.ts";
+import {
+  type DaemonEnd,
+  MONITOR_PHASES,
+  type MonitorPhase,
+  RESTART_POLICIES,
+  type RestartPolicy,
+  type StartOutcome,
+} from "./monitor_state.ts";
+
+/** Of the record's form. */
+const VERSION = 1;
+/** A file's size is a multiple of it. */
+const BLOCK_SIZE = 4096;
+/** No file is larger; one that is, is not read. */
+export const LARGEST_FILE = 16 * BLOCK_SIZE;
+/** So much is shown of texts that may have any length. */
+const LONGEST_TEXT = 1024;
+/** How often a file is read that is being written all the while. */
+const ATTEMPTS = 100;
+
+/** What a monitor says of itself. Times are milliseconds since 1970. */
+export interface MonitorRecord {
+  /** The monitor's process, as it knows it. */
+  readonly monitor: number;
+  /** Under which its daemon is known. */
+  readonly name: string;
+  /** Where it is. */
+  readonly phase: MonitorPhase;
+  /** Which ends are followed by a restart. */
+  readonly policy: RestartPolicy;
+  /** The daemon; in phase `backingOff` the last one. */
+  readonly pid: number;
+  /** When that was started. */
+  readonly startedAt: number | undefined;
+  /** How often the daemon has died of an error. */
+  readonly crashes: number;
+  /** How often it was started anew because somebody wanted it. */
+  readonly restarts: number;
+  /** How the last one ended. */
+  readonly lastEnd: DaemonEnd | undefined;
+  /** How the last start came out. */
+  readonly lastStart: StartOutcome | undefined;
+  /** When the next start is due, in phase `backingOff`. */
+  readonly backingOffUntil: number | undefined;
+  /** The command with its arguments; long ones are cut. */
+  readonly command: readonly string[];
+  /** The monitor's log file. */
+  readonly logFile: string | undefined;
+}
+
+const RECORD: {
+  readonly [K in keyof MonitorRecord]: Decoder<MonitorRecord[K]>;
+} = {
+  monitor: integer(1),
+  name: text,
+  phase: oneOf(MONITOR_PHASES),
+  policy: oneOf(RESTART_POLICIES),
+  pid: integer(0),
+  startedAt: optional(time),
+  crashes: integer(0),
+  restarts: integer(0),
+  lastEnd: optional(DAEMON_END),
+  lastStart: optional(START_OUTCOME),
+  backingOffUntil: optional(time),
+  command: listOf(text),
+  logFile: optional(text),
+};
+
+/** What a monitor's file says, by its lock. */
+export type MonitorFile =
+  /** There is none. */
+  | { readonly kind: "none" }
+  /** Its monitor has been killed. */
+  | { readonly kind: "stale"; readonly record: MonitorRecord | undefined }
+  /**
+   * Its monitor lives; `monitor` unless it has no pid in our PID namespace. It
+   * has not written its record yet when there is none, or it is of another
+   * version than we are.
+   */
+  | {
+    readonly kind: "held";
+    readonly monitor: number | undefined;
+    readonly record: MonitorRecord | undefined;
+  }
+  /** It cannot be read, or is no such file. */
+  | { readonly kind: "error"; readonly reason: string };
+
+/**
+ * The name of a monitor's file.
+ *
+ * @param pidfile The pidfile of its daemon.
+ * @returns The file beside it.
+ */
+export function monitorFileOf(pidfile: string): string {
+  return `${pidfile}.monitor`;
+}
+
+/**
+ * Reads a monitor's file. Not for a process that holds the lock of it: closing
+ * it gives that up.
+ *
+ * @param pidfile The pidfile of its daemon.
+ * @returns What it says.
+ */
+export function readMonitorFile(pidfile: string): MonitorFile {
+  let fd: number;
+  try {
+    // Not blocking: it may be a FIFO.
+    const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+    fd = open(monitorFileOf(pidfile), flags);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return error.errno === Errno.ENOENT
+      ? { kind: "none" }
+      : { kind: "error", reason: error.reason };
+  }
+  try {
+    return readOpenFile(fd);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return { kind: "error", reason: error.reason };
+  } finally {
+    close(fd);
+  }
+}
+
+function readOpenFile(fd: number): MonitorFile {
+  if (!isRegularFile(fstat(fd))) {
+    return { kind: "error", reason: "not a regular file" };
+  }
+  const holder = fcntlGetlk(fd);
+  const record = readRecord(fd);
+  if (holder === undefined) return { kind: "stale", record };
+  if (holder <= 0) return { kind: "held", monitor: undefined, record };
+  // Else it is what a monitor has left that was killed, and another process has
+  // the lock and is about to write its own.
+  const isHolders = record !== undefined &&
+    (record.monitor === holder ||
+      namespacePids(holder).includes(record.monitor));
+  return {
+    kind: "held",
+    monitor: holder,
+    record: isHolders ? record : undefined,
+  };
+}
+
+/** Reads a record, again while it is just being written. */
+function readRecord(fd: number): MonitorRecord | undefined {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const { size } = fstat(fd);
+    if (size === 0n || size > LARGEST_FILE) return undefined;
+    const bytes = new Uint8Array(Number(size));
+    const length = readBeginning(fd, bytes);
+    const content = checkedContent(fromBytes(bytes.subarray(0, length)));
+    if (content !== undefined) return decodeRecord(content);
+  }
+  return undefined;
+}
+
+function decodeRecord(content: string): MonitorRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(content);
+    const { version } = fields({ version: integer(1) })(value);
+    return version === VERSION ? fields(RECORD)(value) : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof InvalidField) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * What a monitor's file is to hold.
+ *
+ * @param record What the monitor says.
+ * @param least How long the file is at least, in bytes: one that gets shorter
+ * could be read when it has no end.
+ * @returns Its bytes.
+ */
+export function encodeMonitorRecord(
+  record: MonitorRecord,
+  least = 0,
+): Uint8Array<ArrayBuffer> {
+  const { name, lastEnd, lastStart, logFile } = record;
+  const content = JSON.stringify({
+    version: VERSION,
+    ...record,
+    name: cut(name),
+    lastEnd: lastEnd && { ...lastEnd, text: cut(lastEnd.text) },
+    lastStart: lastStart &&
+      { ...lastStart, text: lastStart.text && cut(lastStart.text) },
+    command: cutList(record.command),
+    logFile: logFile && cut(logFile, 4 * LONGEST_TEXT),
+  });
+  const bytes = toBytes(`{"check":${checksum(content)},${content.slice(1)}`);
+  const blocks = Math.ceil((bytes.length + 1) / BLOCK_SIZE) * BLOCK_SIZE;
+  const padded = new Uint8Array(Math.max(blocks, least)).fill(0x20);
+  padded.set(bytes);
+  padded[padded.length - 1] = 0x0a;
+  return padded;
+}
+
+/**
+ * The record's text, if all of it was written by one write: a reader and a
+ * writer do not wait for each other, and half of one record before half of
+ * another may be valid JSON.
+ */
+function checkedContent(text: string): string | undefined {
+  const [whole, check] = /^\{"check":(\d+),/.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const content = `{${text.slice(whole.length).trimEnd()}`;
+  return checksum(content) === Number(check) ? content : undefined;
+}
+
+/** FNV-1a. */
+function checksum(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** Not in the middle of a character that takes two. */
+function cut(text: string, length = LONGEST_TEXT): string {
+  return text.length <= length
+    ? text
+    : `${text.slice(0, length).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
+function cutList(words: readonly string[]): string[] {
+  const shown: string[] = [];
+  let room = LONGEST_TEXT;
+  for (const word of words) {
+    if (room <= 0) return [...shown, "…"];
+    shown.push(cut(word, room));
+    room -= word.length + 1;
+  }
+  return shown;
+}

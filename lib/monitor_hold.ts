@@ -1,0 +1,221 @@
+/**
+ * A monitor's hold on its file: taking it, writing to it, removing it.
+ *
+ * The monitor's process has one descriptor of it, which it keeps through the
+ * execs of its sleep, and never opens it again.
+ *
+ * @module
+ */
+import { readArgv } from "../ffi/argv.ts";
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
+import { ftruncate, readBeginning, writeBeginning } from "../ffi/descriptor.ts";
+import { fstat, rename, unlink } from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { getpid } from "../ffi/process.ts";
+import { bootTime } from "../ffi/wait.ts";
+import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
+import { sparedOfXfsz } from "./file_size_limit.ts";
+import { CONTENTION_MS, lockFile, lockOwnFile, step } from "./locked_file.ts";
+import {
+  encodeMonitorRecord,
+  LARGEST_FILE,
+  monitorFileOf,
+  type MonitorRecord,
+  readMonitorFile,
+} from "./monitor_file.ts";
+import type { MonitorState } from "./monitor_state.ts";
+import { isOurs, obstacleOf } from "./pidfile.ts";
+import { awaitOther } from "./pidfile_contention.ts";
+import { namesFile, removeIfStale } from "./pidfile_state.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+import { currentLogFile } from "./vlog_sinks.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/**
+ * Not the pidfile's descriptor: that is to be the same for every daemon, and one
+ * that is launched has ours until it executes its command.
+ */
+const OPTIONS = { flags: 0, lowestFd: 90 };
+
+/**
+ * Makes this process the monitor of a pidfile's daemons. Ends the process with
+ * a message when there is one already, or the file cannot be had.
+ *
+ * @param pidfile The pidfile.
+ * @param overwrite Whether a monitor that lives loses its file to us.
+ * @returns The descriptor that holds the lock: it has to stay open.
+ */
+export function takeMonitorFile(pidfile: string, overwrite: boolean): number {
+  const path = monitorFileOf(pidfile);
+  if (overwrite) return replaceFile(path);
+  const deadline = bootTime() + CONTENTION_MS;
+  for (;;) {
+    const locked = lockFile(path, OPTIONS);
+    if (!(locked instanceof LibcError)) {
+      // What a monitor that was killed has left, or somebody else.
+      if (locked.file.size > 0n) {
+        step(`${path}: truncate`, () => ftruncate(locked.fd, 0));
+      }
+      return locked.fd;
+    }
+    awaitMonitor(pidfile, deadline);
+  }
+}
+
+/** Who has the old file keeps its lock, and has no name to remove any more. */
+function replaceFile(path: string): number {
+  const tmpfile = `${path}.tmp${getpid()}`;
+  const { fd } = lockOwnFile(tmpfile, OPTIONS);
+  addFileToUnlink(tmpfile);
+  step(`${tmpfile}: rename`, () => rename(tmpfile, path));
+  removeFileToUnlink(tmpfile);
+  return fd;
+}
+
+/**
+ * Ends the process with a message when a pidfile's daemons have a monitor. Only
+ * for a start that makes none itself.
+ *
+ * @param pidfile The pidfile.
+ */
+export function checkNotMonitored(pidfile: string): void {
+  const deadline = bootTime() + CONTENTION_MS;
+  while (readMonitorFile(pidfile).kind === "held") {
+    awaitMonitor(pidfile, deadline);
+  }
+}
+
+/**
+ * Waits for what becomes of a monitor that lives. It may be in the middle of its
+ * start, or of its end; else it is in the way, and the process ends with a
+ * message.
+ *
+ * @param pidfile The pidfile of its daemons.
+ * @param deadline Until when, in milliseconds since boot.
+ */
+function awaitMonitor(pidfile: string, deadline: number): void {
+  const obstacle = () => obstacleOf(pidfile) ?? backingOffMonitor(pidfile);
+  const why = obstacle();
+  if (why !== undefined) vlog.fatal(why);
+  const isOver = () => obstacle() !== undefined;
+  if (awaitOther(monitorFileOf(pidfile), deadline, isOver)) return;
+  const file = readMonitorFile(pidfile);
+  if (file.kind !== "held") return;
+  const phase = file.record === undefined ? "" : ` (${file.record.phase})`;
+  vlog.fatal(alreadyMonitored(pidfile, file.monitor, phase));
+}
+
+function backingOffMonitor(pidfile: string): string | undefined {
+  const file = readMonitorFile(pidfile);
+  if (file.kind !== "held" || file.record?.phase !== "backingOff") {
+    return undefined;
+  }
+  const { crashes } = file.record;
+  return alreadyMonitored(
+    pidfile,
+    file.monitor,
+    ` (backing off after ${crashes} crashes)`,
+  );
+}
+
+function alreadyMonitored(
+  pidfile: string,
+  monitor: number | undefined,
+  details: string,
+): string {
+  const who = monitor === undefined
+    ? "(in another PID namespace)"
+    : `by pid ${monitor}${details}`;
+  return `${pidfile}: already monitored ${who}, aborting`;
+}
+
+/**
+ * Removes what a monitor has left that was killed, unless another has the name
+ * by now. Not for a monitor itself.
+ *
+ * @param pidfile The pidfile of its daemons.
+ */
+export function removeStaleMonitorFile(pidfile: string): void {
+  const path = monitorFileOf(pidfile);
+  if (isOurs(path)) removeIfStale(path);
+}
+
+let hasFailed = false;
+
+/**
+ * Writes what others see of a monitor, if that has changed. Where it cannot be
+ * written the monitor goes on without.
+ *
+ * @param state What the monitor knows.
+ */
+export function publish(state: MonitorState): void {
+  const { pidfile, monitorFd } = state;
+  if (pidfile === undefined || monitorFd === -1) return;
+  try {
+    const there = new Uint8Array(LARGEST_FILE);
+    const length = readBeginning(monitorFd, there);
+    const bytes = encodeMonitorRecord(recordOf(state), length);
+    const isThere = length === bytes.length &&
+      fromBytes(there.subarray(0, length)) === fromBytes(bytes);
+    if (isThere) return;
+    const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
+    if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (hasFailed) return;
+    hasFailed = true;
+    vlog.warn(
+      `${monitorFileOf(pidfile)}: ${error.message}, its state is not shown`,
+    );
+  }
+}
+
+function recordOf(state: MonitorState): MonitorRecord {
+  const { name, phase, policy, startedAt, crashes, restarts } = state;
+  const logFile = currentLogFile();
+  return {
+    monitor: getpid(),
+    name,
+    phase,
+    policy,
+    pid: state.daemonPid,
+    startedAt,
+    crashes,
+    restarts,
+    lastEnd: state.lastEnd,
+    lastStart: state.lastStart,
+    backingOffUntil: state.backingOffUntil,
+    command: (state.command?.argv ?? ownArgv()).map(fromBytes),
+    logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
+  };
+}
+
+let argv: Uint8Array[] | undefined;
+
+/** A program that is its own daemon was given what its daemon was given. */
+function ownArgv(): Uint8Array[] {
+  argv ??= readArgv();
+  return argv;
+}
+
+/**
+ * Removes the file of a monitor that is about to end, if the name is still its.
+ *
+ * Before its pidfile goes: who sees that gone, and starts another, must not find
+ * us in the way. We have the lock, so nobody else removes the file or takes it
+ * over; only `--overwrite-pidfile` puts another in its place.
+ *
+ * @param state What the monitor knows.
+ */
+export function dropMonitorFile({ pidfile, monitorFd }: MonitorState): void {
+  if (pidfile === undefined || monitorFd === -1) return;
+  const path = monitorFileOf(pidfile);
+  try {
+    if (namesFile(path, fstat(monitorFd))) unlink(path);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno === Errno.ENOENT) return;
+    vlog.warn(`could not unlink "${path}" (${error.reason})`);
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What others may ask of a monitor, by signals that are queued with a value.
+ *
+ * The kernel checks who may send one, keeps it until the monitor reads it,
+ * awake or asleep, and wakes it up; nothing has to be open for it.
+ *
+ * @module
+ */
+import { pidfdSendSignal } from "../ffi/pidfd.ts";
+import { LAST_SIGNAL, type ReceivedSignal } from "../ffi/signal.ts";
+
+/** What is asked for, and the signal by which the daemon is told to end. */
+export type MonitorRequest =
+  /** That the daemon ends, and the monitor with it. */
+  | { readonly kind: "stop"; readonly signal: number }
+  /** That the daemon ends, and another follows it. */
+  | { readonly kind: "restart"; readonly signal: number };
+
+/** `SIGRTMIN+1` and `SIGRTMIN+2`: glibc keeps 32 and 33 to itself. */
+const SIGNAL_OF = { stop: 35, restart: 36 } as const;
+const KINDS = ["stop", "restart"] as const;
+
+/** The signals by which a monitor is asked; they are never passed on. */
+export const REQUEST_SIGNALS: readonly number[] = Object.values(SIGNAL_OF);
+
+/**
+ * What a signal asks for.
+ *
+ * @param received The signal.
+ * @returns The request; `undefined` when it is none, or not a valid one: it was
+ * not queued, or its value is no signal.
+ */
+export function requestOf(
+  { signal, value }: ReceivedSignal,
+): MonitorRequest | undefined {
+  const kind = KINDS.find((kind) => SIGNAL_OF[kind] === signal);
+  if (kind === undefined || value === undefined) return undefined;
+  const isSignal = value >= 1n && value <= BigInt(LAST_SIGNAL);
+  return isSignal ? { kind, signal: Number(value) } : undefined;
+}
+
+/**
+ * Asks something of a monitor. It has heard of it when its file says so.
+ *
+ * @param pidfd The monitor, proved by the lock of its file to be one: any other
+ * process would die of the signal.
+ * @param request What is asked for.
+ * @throws {LibcError} As `pidfdSendSignal()`.
+ */
+export function sendRequest(pidfd: number, request: MonitorRequest): void {
+  pidfdSendSignal(pidfd, SIGNAL_OF[request.kind], request.signal);
+}
