@@ -2,10 +2,13 @@
  * POSIX record locks: `fcntl()` with a `struct flock`.
  *
  * A process loses its locks on a file when it closes *any* descriptor of it.
- * They are not inherited by `fork()`, and live through `execve()`.
+ * They are not inherited by `fork()`, and live through `execve()`; before Linux
+ * 5.11 not that of a process of several threads.
  *
  * @module
  */
+import { fromBytes } from "./c_string.ts";
+import { readFile } from "./file.ts";
 import { bind, checked, uninterrupted } from "./libc.ts";
 
 const libc = bind({
@@ -23,6 +26,9 @@ const F_GETLK = 5;
 export const F_SETLK = 6;
 export const F_WRLCK = 1;
 const F_UNLCK = 2;
+
+/** The first Linux in which a process of several threads keeps its locks. */
+const KEEPS_LOCKS = [5, 11] as const;
 
 /** `struct flock`, the same on x86-64 and aarch64. Zeros: the whole file. */
 const FLOCK = { size: 32, type: 0, pid: 24 } as const;
@@ -64,4 +70,22 @@ export function fcntlGetlk(fd: number): number | undefined {
   return flock.getInt16(FLOCK.type, true) === F_UNLCK
     ? undefined
     : flock.getInt32(FLOCK.pid, true);
+}
+
+/**
+ * Asks whether a process of several threads keeps its locks when it executes
+ * another program. Before Linux 5.11 it gets another table of descriptors then,
+ * and the locks belong to the old one.
+ *
+ * @param release The kernel's release: `6.18.4-amd64`.
+ * @returns Whether it does.
+ */
+export function threadsKeepLocks(
+  release: string = fromBytes(readFile("/proc/sys/kernel/osrelease")),
+): boolean {
+  const [major = 0, minor = 0] = release.split(".").map((part) =>
+    Number.parseInt(part)
+  );
+  const [first, second] = KEEPS_LOCKS;
+  return major > first || (major === first && minor >= second);
 }

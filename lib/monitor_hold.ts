@@ -163,7 +163,8 @@ export function publish(state: MonitorState): void {
     if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    if (hasFailed) return;
+    // A start that fails of the same says so itself.
+    if (hasFailed || !state.everReady) return;
     hasFailed = true;
     vlog.warn(
       `${monitorFileOf(pidfile)}: ${error.message}, its state is not shown`,

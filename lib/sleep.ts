@@ -31,7 +31,9 @@ import { environment } from "../ffi/environment.ts";
 import { O_PATH, open, readFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { argumentRoom, LONGEST_ARGUMENT } from "../ffi/limit.ts";
+import { threadsKeepLocks } from "../ffi/lock.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
+import { threadCount } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { Guard } from "../ffi/sleeper_guard.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
@@ -63,6 +65,9 @@ export function fallAsleep(
     state.monitorFd,
   ].filter((fd) => fd !== -1);
   try {
+    if (state.monitorFd !== -1 && threadCount() > 1 && !threadsKeepLocks()) {
+      throw new Error("the monitor's lock would be lost before Linux 5.11");
+    }
     const self = selfImage(state.program);
     state.log = logState();
     const keptFd = open("/proc/self/exe", O_PATH);

@@ -96,6 +96,8 @@ for (const options of [["--monitor", "--pidfile=x.pid"], ...DETACHED]) {
     await box.until("all have ended", () => box.processes().length === 0);
     assertStringIncludes(tend.stderr(), `: pid ${parent} is gone\n`);
     assertEquals(box.exists(box.path("ran")), false);
-    assertEquals(box.runFiles(), []);
+    // Of a monitor that was killed in the foreground nobody knows any more.
+    const left = options.includes("--detach") ? [] : ["x.pid.monitor"];
+    assertEquals(box.runFiles(), left);
   });
 }

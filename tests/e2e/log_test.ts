@@ -126,5 +126,8 @@ Deno.test("tend --log-file records why it fails", async () => {
   await using box = await Sandbox.create();
   const log = box.path("my.log");
   await box.tend(`--log-file=${log}`, "--pidfile=/no/dir/x.pid", "true");
-  assertMatch(box.read(log) ?? "", /\|EMER\|\/no\/dir\/x\.pid\.tmp: create/);
+  assertMatch(
+    box.read(log) ?? "",
+    /\|EMER\|\/no\/dir\/x\.pid\.monitor: create/,
+  );
 });

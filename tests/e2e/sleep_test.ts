@@ -152,7 +152,7 @@ Deno.test("tend --monitor holds no more descriptors asleep than it needs", async
     [...fdsOf(monitor).values()].sort(),
     [
       ...["/dev/null", "/dev/null", "/dev/null"],
-      ...[TEND, "/"],
+      ...[TEND, "/", box.runPath("web.pid.monitor")],
       ...["anon_inode:[signalfd]", "anon_inode:[timerfd]"],
     ].sort(),
   );

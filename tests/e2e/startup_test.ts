@@ -48,11 +48,12 @@ for (const options of MODES) {
     const others = options.filter((option) => !option.startsWith("--pid"));
     const args = [...others, "--pidfile=/no/dir/x.pid"];
     const finished = await box.tend(...args, "--", "sleep", "600");
+    const first = options.includes("--exec") ? "x.pid.tmp" : "x.pid.monitor";
     assertEquals(finished, {
       code: 1,
       stdout: "",
       stderr:
-        "tend: /no/dir/x.pid.tmp: create failed (No such file or directory)\n",
+        `tend: /no/dir/${first}: create failed (No such file or directory)\n`,
     });
     assertEquals(box.processes(), []);
   });

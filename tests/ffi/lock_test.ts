@@ -3,10 +3,16 @@ import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { O_CREAT, O_RDONLY, O_RDWR } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { fcntlGetlk, fcntlSetlk } from "../../ffi/lock.ts";
+import { fcntlGetlk, fcntlSetlk, threadsKeepLocks } from "../../ffi/lock.ts";
 import { opened } from "../descriptors.ts";
 import { isAlive } from "../proc.ts";
-import { holdLock, ROOT, startUntilLine, STAY } from "../program.ts";
+import {
+  holdLock,
+  ROOT,
+  startProgram,
+  startUntilLine,
+  STAY,
+} from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
 
@@ -105,4 +111,42 @@ Deno.test("fcntlSetlk() succeeds again for whoever has the lock", async () => {
   using fd = opened(box.path("file"), O_RDWR | O_CREAT);
   fcntlSetlk(fd.number);
   fcntlSetlk(fd.number);
+});
+
+for (
+  const [release, keeps] of [
+    ["4.18.0-553.el8_10.x86_64", false],
+    ["5.10.0-32-amd64", false],
+    ["5.11.0-generic", true],
+    ["5.15.153.1-microsoft-standard-WSL2", true],
+    ["6.1", true],
+    ["10.0-rc1", true],
+  ] as const
+) {
+  Deno.test(`threadsKeepLocks() is ${keeps} for ${release}`, () => {
+    assertEquals(threadsKeepLocks(release), keeps);
+  });
+}
+
+Deno.test("threadsKeepLocks() says of this kernel what it does", async () => {
+  await using box = await Sandbox.create();
+  const file = box.path("file");
+  Deno.writeTextFileSync(file, "");
+  const running = startProgram(
+    box,
+    `
+    import { setCloseOnExec } from "${ROOT}/ffi/descriptor.ts";
+    import { O_RDWR, open } from "${ROOT}/ffi/file.ts";
+    import { fcntlSetlk } from "${ROOT}/ffi/lock.ts";
+    import { execvp, threadCount } from "${ROOT}/ffi/process.ts";
+    const fd = open(${JSON.stringify(file)}, O_RDWR);
+    setCloseOnExec(fd, false);
+    fcntlSetlk(fd);
+    execvp("sh", ["sh", "-c", "echo $1; exec sleep 600", "sh", String(threadCount() > 1)]);`,
+  );
+  await box.until("it is another program", () => running.stdout() !== "");
+  assertEquals(running.stdout(), "true\n");
+  using fd = opened(file, O_RDWR);
+  const holder = fcntlGetlk(fd.number);
+  assertEquals(holder, threadsKeepLocks() ? running.pid : undefined);
 });

@@ -7,7 +7,7 @@ import {
 } from "../../lib/monitor_file.ts";
 import { MONITOR_PHASES, RESTART_POLICIES } from "../../lib/monitor_state.ts";
 import { opened, openFdCount } from "../descriptors.ts";
-import { ROOT, startUntilLine } from "../program.ts";
+import { holdLock } from "../program.ts";
 import { forAny, Random } from "../random.ts";
 import { Sandbox } from "../sandbox.ts";
 import { anyState } from "./any_state.ts";
@@ -169,26 +169,12 @@ for (const [what, argv, reason] of MADE) {
   });
 }
 
-/** Has another process lock a file. */
-async function lockElsewhere(box: Sandbox, file: string): Promise<number> {
-  const { pid } = await startUntilLine(
-    box,
-    `
-    import { O_RDWR, open } from "${ROOT}/ffi/file.ts";
-    import { fcntlSetlk } from "${ROOT}/ffi/lock.ts";
-    fcntlSetlk(open(${JSON.stringify(file)}, O_RDWR));
-    console.log("locked");
-    setInterval(() => {}, 1e6);`,
-  );
-  return pid;
-}
-
 Deno.test("readMonitorFile() is held by whoever has the lock, and has its record alone", async () => {
   await using box = await Sandbox.create();
   const pidfile = box.path("web.pid");
   const file = `${pidfile}.monitor`;
   opened(file, O_RDWR | O_CREAT)[Symbol.dispose]();
-  const monitor = await lockElsewhere(box, file);
+  const monitor = await holdLock(box, file);
   const held = { kind: "held", monitor } as const;
   assertEquals(readMonitorFile(pidfile), { ...held, record: undefined });
   // Left by one that was killed.
