@@ -80,8 +80,9 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  * something has come, falls asleep here when nothing has, and is woken by the
  * same descriptors, to come here anew. What has come is handled in this order:
  *
- * 1. Signals. Whoever sends SIGTERM and sees the daemon die of it, or kills it
- *    next, must not get a new one; so the wish is noted before the end is seen.
+ * 1. Signals, and what is asked for by them. Whoever sends SIGTERM and sees the
+ *    daemon die of it, or kills it next, must not get a new one; so the wish is
+ *    noted before the end is seen.
  * 2. Start-up. A daemon that was ready and has died since was ready first.
  * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
  *    sends it anew: none is overlooked.

@@ -53,7 +53,8 @@ export function takeMonitorFile(pidfile: string, overwrite: boolean): number {
   for (;;) {
     const locked = lockFile(path, OPTIONS);
     if (!(locked instanceof LibcError)) {
-      // What a monitor that was killed has left, or somebody else.
+      // What a monitor that was killed has left, or somebody else, whatever its
+      // size: readers take it for nobody's until we write.
       if (locked.file.size > 0n) {
         step(`${path}: truncate`, () => ftruncate(locked.fd, 0));
       }
@@ -205,7 +206,8 @@ function ownArgv(): Uint8Array[] {
  *
  * Before its pidfile goes: who sees that gone, and starts another, must not find
  * us in the way. We have the lock, so nobody else removes the file or takes it
- * over; only `--overwrite-pidfile` puts another in its place.
+ * over. Only `--overwrite-pidfile` puts another in its place, and that is left
+ * alone, unless it comes between our look and the removal.
  *
  * @param state What the monitor knows.
  */

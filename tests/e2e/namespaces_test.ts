@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
+import { startBackingOff, untilShown } from "../monitored.ts";
 import { childrenOf, isAlive, look, parentOf } from "../proc.ts";
 import { type Finished, Sandbox, TEND } from "../sandbox.ts";
 
@@ -81,6 +82,24 @@ Deno.test({
     await startInside(box);
     assertRefused(box, await box.run([...UNSHARE, TEND, ...START]));
     assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
+  },
+});
+
+Deno.test({
+  name:
+    "tend --pidfile refuses beside a monitor that backs off in a PID namespace above",
+  ignore,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    await startBackingOff(box);
+    await untilShown(box, "that", ({ phase }) => phase === "backingOff");
+    const { code, stderr } = await box.run([...UNSHARE, TEND, ...START]);
+    assertEquals([code, stderr], [
+      1,
+      `tend: ${
+        box.runPath("web.pid")
+      }: already monitored (in another PID namespace), aborting\n`,
+    ]);
   },
 });
 
