@@ -9,7 +9,13 @@ import { addressOf, CallScript, type Cell } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { AT_EMPTY_PATH } from "./file.ts";
 import { INTERPRETER } from "./interpreter.ts";
-import { type Guard, GuardWriter } from "./sleeper_guard.ts";
+import {
+  type Guard,
+  GUARD_MODES,
+  type GuardMode,
+  GuardWriter,
+  type Late,
+} from "./sleeper_guard.ts";
 import { machineCode, offsetOf } from "./machine_code.ts";
 import { Errno } from "./libc.ts";
 import { KERNEL_SIGSET_SIZE } from "./signal.ts";
@@ -33,8 +39,6 @@ export interface Sleep {
   readonly guard?: Guard | undefined;
 }
 
-/** Stands before the labels of the steps after a signal that asks for the end. */
-const STOPPED = "stopped ";
 const PR_SET_NAME = 15;
 const MADV_DONTNEED = 4;
 /** `PATH_MAX`: what a longer name fails with is another error. */
@@ -133,11 +137,10 @@ function writeScript(
   const interrupted = script.cell(-Errno.EINTR);
   const fds = script.bytes(new Uint8Array(pollfds(watched).buffer));
   const comm = script.bytes(cString(name));
-  const guardWriter = guard && new GuardWriter(script, guard);
 
   // What nobody touches in its sleep.
   const later: (() => void)[] = [];
-  const late = (what: CString | readonly CString[]): Cell => {
+  const late: Late = (what) => {
     const cell = script.cell();
     const place = (string: CString) => script.bytes(cString(string));
     later.push(() =>
@@ -151,9 +154,17 @@ function writeScript(
     return cell;
   };
 
+  const guardWriter = guard && new GuardWriter(script, guard, late);
+
+  const isGuarded = guard?.pid !== undefined;
   script.step("name", "prctl", [PR_SET_NAME, comm]);
   // A page or two that the kernel has filled for a program that needs a stack.
-  script.step("shrink", "madvise", [...stack, MADV_DONTNEED]);
+  const begin = isGuarded ? `${guard.mode}peek` : "sleep";
+  script.step("shrink", "madvise", [...stack, MADV_DONTNEED], {
+    failed: begin,
+    zero: begin,
+    positive: begin,
+  });
   const sleep = (prefix: string, ready: string) => {
     const size = KERNEL_SIGSET_SIZE;
     script.step(`${prefix}sleep`, "ppoll", [fds, watched.length, 0, 0, size], {
@@ -169,16 +180,9 @@ function writeScript(
       positive: `${prefix}here`,
     });
   };
-  const isGuarded = guard?.pid !== undefined;
   if (isGuarded) {
-    for (const prefix of ["", STOPPED]) {
-      const stopped = `${STOPPED}read`;
-      guardWriter?.pass(
-        guard.pid,
-        prefix,
-        stopped,
-        () => sleep(prefix, `${prefix}read`),
-      );
+    for (const mode of GUARD_MODES) {
+      guardWriter?.pass(guard.pid, mode, () => sleep(mode, `${mode}read`));
     }
   } else {
     sleep("", "here");
@@ -193,7 +197,7 @@ function writeScript(
   const where = script.cell();
   const removed = script.cell(-Errno.ENOENT);
   const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
-  const wakeUp = (prefix: string, env: readonly CString[]) => {
+  const wakeUp = (prefix: GuardMode, env: readonly CString[]) => {
     const next = guard ? `${prefix}try` : `${prefix}wake`;
     // Without a working directory Deno would not start: it was removed meanwhile.
     script.step(`${prefix}here`, "getcwd", [cwd, CWD_SIZE], {
@@ -205,7 +209,7 @@ function writeScript(
     const gone = [addressOf(where), addressOf(removed)];
     script.step(`${prefix}gone`, "differ", gone, { positive: next });
     script.step(`${prefix}leave`, "chdir", [late("/")]);
-    guardWriter?.try(prefix, prefix === STOPPED, late, execute);
+    guardWriter?.try(prefix, execute);
     const wake = `${prefix}wake`;
     execute([wake, `${prefix}kept`], late(env));
     // Nothing can be executed, for now. Whatever woke us is still there then.
@@ -216,7 +220,10 @@ function writeScript(
     });
   };
   wakeUp("", env);
-  if (isGuarded) wakeUp(STOPPED, guard.stoppedEnv);
+  if (isGuarded) {
+    wakeUp("restart ", guard.told.restart.env);
+    wakeUp("stop ", guard.told.stop.env);
+  }
 
   later.forEach((place) => place());
   script.point(cwd, script.bytes(new Uint8Array(CWD_SIZE)));

@@ -16,6 +16,7 @@ import { P_PID, SIGINFO, WEXITED, WNOHANG, WNOWAIT } from "./process.ts";
 import {
   KERNEL_SIGSET_SIZE,
   SI_KERNEL,
+  SI_QUEUE,
   SIG_SETMASK,
   Signal,
   SIGNALFD_SIGINFO,
@@ -23,16 +24,38 @@ import {
 } from "./signal.ts";
 import { VFORK } from "./system_calls.ts";
 
+/** What a program finds when its daemon was told to end. */
+export interface Told {
+  /** Its environment. */
+  readonly env: readonly CString[];
+  /** What is written at once, for others to read. */
+  readonly record: Uint8Array;
+}
+
+/**
+ * What has become of a daemon that runs: the steps for it stand once for each,
+ * since a script has no other way to remember something.
+ */
+export const GUARD_MODES = ["", "restart ", "stop "] as const;
+/** One of these; it stands before the labels of its steps. */
+export type GuardMode = typeof GUARD_MODES[number];
+
 /** A daemon, and a program that must not be started while it runs. */
 export interface Guard {
   /** The daemon, a child; `undefined` when it has ended. */
   readonly pid: number | undefined;
+  /** What has become of it already. */
+  readonly mode: GuardMode;
   /** Where signals for both are read: all that is watched while it runs. */
   readonly signalFd: number;
-  /** The signals after which the program finds another environment. */
+  /** The signals that ask for the end. */
   readonly stopSignals: readonly number[];
-  /** That environment. */
-  readonly stoppedEnv: readonly CString[];
+  /** What is asked for by queued signals, whose value is passed on instead. */
+  readonly requests: { readonly stop: number; readonly restart: number };
+  /** What the program finds after each. */
+  readonly told: { readonly stop: Told; readonly restart: Told };
+  /** Where their records are written; -1 for nowhere. */
+  readonly recordFd: number;
   /** The environment in which the program says that it gets so far. */
   readonly trialEnv: readonly CString[];
   /** The exit status by which it says so. */
@@ -43,6 +66,7 @@ export interface Guard {
   readonly ownEnv: readonly CString[];
 }
 
+const KINDS = ["stop", "restart"] as const;
 const CLD_EXITED = 1;
 const ITIMER_REAL = 0;
 /** After so long a program that is tried has failed. */
@@ -50,46 +74,55 @@ const TRIAL_SECONDS = 60n;
 /** How long to wait before it is tried again. */
 const RETRY_SECONDS = 10n;
 
+/**
+ * Makes a word that holds the address of bytes, of a string or of an array of
+ * strings that are not needed for waiting.
+ */
+export type Late = (what: CString | readonly CString[]) => Cell;
+
 /** Writes the steps for one guard. */
 export class GuardWriter {
   readonly #script: CallScript;
   readonly #guard: Guard;
+  readonly #late: Late;
   readonly #received: number;
   readonly #info: number;
 
   /**
    * @param script The script.
    * @param guard What is guarded.
+   * @param late Makes words that hold addresses.
    */
-  constructor(script: CallScript, guard: Guard) {
+  constructor(script: CallScript, guard: Guard, late: Late) {
     this.#script = script;
     this.#guard = guard;
+    this.#late = late;
     const { size } = SIGNALFD_SIGINFO;
     this.#received = script.bytes(new Uint8Array(size)).place;
     this.#info = script.bytes(new Uint8Array(SIGINFO.size)).place;
   }
 
   /**
-   * Adds what is done when something has come, after `PREFIXread`; begins with
-   * `PREFIXpeek`, which looks whether the daemon has ended.
+   * Adds what is done when something has come, after `MODEread`; begins with
+   * `MODEpeek`, which looks whether the daemon has ended.
    *
    * All signals come first: whoever sends SIGTERM and kills the daemon next must
    * not get a new one.
    *
    * @param pid The daemon.
-   * @param prefix Stands before its labels.
-   * @param stopped Where it goes on after a signal that asks for the end.
-   * @param sleep Adds the steps that wait, and go on to `PREFIXread`.
+   * @param mode What has become of it.
+   * @param sleep Adds the steps that wait, and go on to `MODEread`.
    */
-  pass(pid: number, prefix: string, stopped: string, sleep: () => void): void {
+  pass(pid: number, mode: GuardMode, sleep: () => void): void {
     const script = this.#script;
-    const { signalFd, stopSignals } = this.#guard;
-    const at = (label: string) => prefix + label;
+    const { signalFd, stopSignals, requests, recordFd } = this.#guard;
+    const at = (label: string) => mode + label;
     const info = { place: this.#info };
     const received = { place: this.#received };
     const number = { cell: this.#received };
+    const value = this.#received + SIGNALFD_SIGINFO.value;
     const [theirs, ours] = [script.cell(), script.cell()];
-    const isWord = (label: string, place: number, word: number) =>
+    const isWord = (label: string, place: number, word: number | bigint) =>
       [at(label), "differ", [
         { place },
         addressOf(script.cell(word)),
@@ -113,12 +146,24 @@ export class GuardWriter {
       failed: at("peek"),
       zero: at("peek"),
     });
-    script.step(...isWord("child of ours", this.#received, Signal.SIGCHLD), {
+    script.step(...isWord("of a child", this.#received, Signal.SIGCHLD), {
       zero: at("read"),
     });
+    // The end that was wanted first is for good.
+    const heard = mode === "stop " ? ["stop"] as const : KINDS;
+    for (const kind of KINDS) {
+      const label = heard.some((one) => one === kind)
+        ? `${kind} queued`
+        : "read";
+      script.step(...isWord(`${kind}?`, this.#received, requests[kind]), {
+        zero: at(label),
+        positive: at(kind === "stop" ? "restart?" : "terminal?"),
+      });
+    }
+
     // The terminal has sent it to the whole process group.
     const code = this.#received + SIGNALFD_SIGINFO.code;
-    script.step(...isWord("terminal", code, SI_KERNEL), {
+    script.step(...isWord("terminal?", code, SI_KERNEL), {
       positive: at("pass"),
     });
     script.step(at("its group"), "getpgid", [pid], { result: theirs });
@@ -130,34 +175,55 @@ export class GuardWriter {
     });
     script.step(at("pass"), "kill", [pid, number]);
     stopSignals.forEach((signal, i) => {
-      const label = i === 0 ? "passed" : `stop ${signal}`;
+      const label = i === 0 ? "passed" : `wants ${signal}`;
       const isLast = i === stopSignals.length - 1;
       script.step(...isWord(label, this.#received, signal), {
-        zero: stopped,
+        zero: "stop told",
         ...isLast ? { positive: at("read") } : {},
       });
     });
+
+    // Only what was queued has a value; one that is no signal is no request.
+    const queued = BigInt(SI_QUEUE) << 32n;
+    const errnoAndCode = code - 4;
+    for (const kind of heard) {
+      script.step(...isWord(`${kind} queued`, errnoAndCode, queued), {
+        positive: at("read"),
+      });
+      script.step(...isWord(`${kind} empty`, value, 0), { zero: at("read") });
+      script.step(at(`tell to ${kind}`), "kill", [pid, { cell: value }], {
+        failed: at("read"),
+        zero: `${kind} told`,
+        positive: at("read"),
+      });
+    }
+    if (mode === "") return;
+    const { record } = this.#guard.told[mode === "stop " ? "stop" : "restart"];
+    script.step(at("told"), "pwrite64", [
+      recordFd,
+      this.#late(record),
+      record.length,
+      0,
+    ], { failed: at("read"), zero: at("read"), positive: at("read") });
   }
 
   /**
-   * Adds a trial of the program, which begins with `PREFIXtry`, and goes on to
-   * `PREFIXwake` when that has come well.
+   * Adds a trial of the program, which begins with `MODEtry`, and goes on to
+   * `MODEwake` when that has come well.
    *
-   * @param prefix Stands before its labels.
-   * @param isFinal Whether there is nothing to try again for.
-   * @param late Makes words that hold addresses of what is not needed for
-   * waiting.
+   * @param mode What has become of the daemon. One that was told to end, and has,
+   * leaves nothing to try again for.
    * @param execute Adds steps that execute the program.
    */
   try(
-    prefix: string,
-    isFinal: boolean,
-    late: (strings: readonly CString[] | CString) => Cell,
+    mode: GuardMode,
     execute: (labels: readonly [string, string], env: Cell) => void,
   ): void {
     const script = this.#script;
     const { trialEnv, trialStatus, stopSignals } = this.#guard;
-    const at = (label: string) => prefix + label;
+    const at = (label: string) => mode + label;
+    const late = this.#late;
+    const isFinal = mode === "stop ";
     const pid = script.cell();
     const status = script.cell();
     const result = script.cell();
@@ -190,7 +256,7 @@ export class GuardWriter {
     execute([at("tried"), at("tried kept")], late(trialEnv));
     script.step(at("not there"), "exit_group", [127]);
     if (isFinal) {
-      this.#finish(prefix);
+      this.#finish(mode);
       return;
     }
     const wait = [mask(stopSignals), 0, words(RETRY_SECONDS, 0n)];
@@ -202,27 +268,33 @@ export class GuardWriter {
     script.step(at("over"), "differ", [addressOf(result), addressOf(timeout)], {
       positive: at("again"),
     });
-    // As another image of our own, with other arguments: it looks anew.
+    const again = { failed: at("try"), zero: at("try"), positive: at("try") };
     const { trouble, ownEnv } = this.#guard;
-    script.step(at("show"), "execve", [
-      late("/proc/self/exe"),
-      late(trouble),
-      late(ownEnv),
-    ], { failed: at("try"), zero: at("try"), positive: at("try") });
+    if (mode === "") {
+      // As another image of our own, with other arguments: it looks anew.
+      script.step(at("show"), "execve", [
+        late("/proc/self/exe"),
+        late(trouble),
+        late(ownEnv),
+      ], again);
+    } else {
+      // That one would not know what has become of the daemon.
+      script.step(at("go on"), "getpid", [], again);
+    }
     script.step(at("give up"), "exit_group", [1]);
   }
 
   /** The daemon has ended, as it was told: nothing is left to do but to end. */
-  #finish(prefix: string): void {
+  #finish(mode: GuardMode): void {
     const script = this.#script;
     const exited = script.cell(CLD_EXITED);
     const code = { place: this.#info + SIGINFO.code };
-    script.step(`${prefix}finish`, "differ", [code, addressOf(exited)], {
-      positive: `${prefix}killed`,
+    script.step(`${mode}finish`, "differ", [code, addressOf(exited)], {
+      positive: `${mode}killed`,
     });
-    script.step(`${prefix}exited`, "exit_group", [
+    script.step(`${mode}exited`, "exit_group", [
       { cell: this.#info + SIGINFO.status },
     ]);
-    script.step(`${prefix}killed`, "exit_group", [128 + Signal.SIGTERM]);
+    script.step(`${mode}killed`, "exit_group", [128 + Signal.SIGTERM]);
   }
 }

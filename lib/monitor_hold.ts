@@ -154,11 +154,10 @@ export function publish(state: MonitorState): void {
   const { pidfile, monitorFd } = state;
   if (pidfile === undefined || monitorFd === -1) return;
   try {
-    const there = new Uint8Array(LARGEST_FILE);
-    const length = readBeginning(monitorFd, there);
-    const bytes = encodeMonitorRecord(recordOf(state), length);
-    const isThere = length === bytes.length &&
-      fromBytes(there.subarray(0, length)) === fromBytes(bytes);
+    const there = writtenRecord(state);
+    const bytes = encodeMonitorRecord(recordOf(state), there.length);
+    const isThere = there.length === bytes.length &&
+      fromBytes(there) === fromBytes(bytes);
     if (isThere) return;
     const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
     if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
@@ -171,6 +170,24 @@ export function publish(state: MonitorState): void {
       `${monitorFileOf(pidfile)}: ${error.message}, its state is not shown`,
     );
   }
+}
+
+/**
+ * What {@linkcode publish} would write, for whoever writes it in a monitor's
+ * place.
+ *
+ * @param state What the monitor knows.
+ * @returns Its bytes.
+ * @throws {LibcError} When the monitor's file cannot be read.
+ */
+export function shownRecord(state: MonitorState): Uint8Array {
+  const { length } = state.monitorFd === -1 ? [] : writtenRecord(state);
+  return encodeMonitorRecord(recordOf(state), length);
+}
+
+function writtenRecord({ monitorFd }: MonitorState): Uint8Array {
+  const there = new Uint8Array(LARGEST_FILE);
+  return there.subarray(0, readBeginning(monitorFd, there));
 }
 
 function recordOf(state: MonitorState): MonitorRecord {

@@ -16,8 +16,11 @@ export type MonitorRequest =
   /** That the daemon ends, and another follows it. */
   | { readonly kind: "restart"; readonly signal: number };
 
-/** `SIGRTMIN+1` and `SIGRTMIN+2`: glibc keeps 32 and 33 to itself. */
-const SIGNAL_OF = { stop: 35, restart: 36 } as const;
+/**
+ * The signals for requests, `SIGRTMIN+1` and `SIGRTMIN+2`: glibc keeps 32 and 33
+ * to itself.
+ */
+export const SIGNAL_OF = { stop: 35, restart: 36 } as const;
 const KINDS = ["stop", "restart"] as const;
 
 /** The signals by which a monitor is asked; they are never passed on. */

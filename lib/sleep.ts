@@ -35,11 +35,13 @@ import { threadsKeepLocks } from "../ffi/lock.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { threadCount } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
-import type { Guard } from "../ffi/sleeper_guard.ts";
+import type { Guard, Told } from "../ffi/sleeper_guard.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
-import type { MonitorState } from "./monitor_state.ts";
+import { shownRecord } from "./monitor_hold.ts";
+import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { programName } from "./program_name.ts";
+import { SIGNAL_OF } from "./request.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, TRIAL_STATUS, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
@@ -123,18 +125,28 @@ export function maySleep(
 function guardOf(stage: WokenStage): Guard | undefined {
   const { state } = stage;
   if (state.command !== undefined) return undefined;
-  const { phase, daemonPid, signalFd } = state;
+  const { phase, daemonPid, signalFd, monitorFd } = state;
+  const told = (phase: MonitorPhase): Told => {
+    const then = { ...state, phase };
+    return {
+      env: environmentWith({ ...stage, state: then }),
+      record: shownRecord(then),
+    };
+  };
   const title = `monitoring pid ${daemonPid} (the program does not start any ` +
     "more, trying again every 10 seconds)";
-  const stopped: WokenStage = {
-    ...stage,
-    state: { ...state, phase: "stopping" },
-  };
   return {
     pid: phase === "backingOff" ? undefined : daemonPid,
+    mode: phase === "stopping"
+      ? "stop "
+      : phase === "restarting"
+      ? "restart "
+      : "",
     signalFd,
     stopSignals: STOP_SIGNALS,
-    stoppedEnv: environmentWith(stopped),
+    requests: SIGNAL_OF,
+    told: { stop: told("stopping"), restart: told("restarting") },
+    recordFd: monitorFd,
     trialEnv: environmentWith({ role: "trial" }),
     trialStatus: TRIAL_STATUS,
     trouble: [`${programName()}: ${title}`],

@@ -90,7 +90,7 @@ export class Sleeper {
       `
       import { setCloseOnExec } from "${ROOT}/ffi/descriptor.ts";
       import {
-        O_NONBLOCK, O_PATH, O_RDONLY, open,
+        O_CREAT, O_NONBLOCK, O_PATH, O_RDONLY, open,
       } from "${ROOT}/ffi/file.ts";
       import { fexecve, memfdProgram } from "${ROOT}/ffi/memfd.ts";
       import { Signal, signalfd } from "${ROOT}/ffi/signal.ts";

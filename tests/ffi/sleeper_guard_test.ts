@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { close } from "../../ffi/descriptor.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../ffi/pidfd.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { childrenOf, isAlive, look, signalsIn } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -17,17 +19,30 @@ const DAEMON = `
   echo >started
   while :; do sleep 0.05; done`;
 
+const RECORD = `
+  const recordFd = open("record", 2 | O_CREAT, 0o600);
+  setCloseOnExec(recordFd, false);`;
+
 const GUARDED: SleeperOptions = {
   before: `const daemon = new Deno.Command("sh", {
     args: ["-c", ${JSON.stringify(DAEMON)}],
     stdout: "null",
-  }).spawn();`,
-  watched: ["signalfd([Signal.SIGTERM, Signal.SIGUSR1, Signal.SIGCHLD])"],
+  }).spawn();
+  ${RECORD}`,
+  watched: [
+    "signalfd([Signal.SIGTERM, Signal.SIGUSR1, Signal.SIGCHLD, 35, 36])",
+  ],
   guard: `{
     pid: daemon.pid,
     signalFd: watched[0],
     stopSignals: [Signal.SIGTERM],
-    stoppedEnv: ["HOW=stopped"],
+    mode: "",
+    requests: { stop: 35, restart: 36 },
+    told: {
+      stop: { env: ["HOW=stopped"], record: new Uint8Array(9).fill(0x73) },
+      restart: { env: ["HOW=restarted"], record: new Uint8Array(9).fill(0x72) },
+    },
+    recordFd,
     trialEnv: ["HOW=trial"],
     trialStatus: 123,
     trouble: ["trouble"],
@@ -35,7 +50,7 @@ const GUARDED: SleeperOptions = {
   }`,
   argv: ["sh", "-c", PROGRAM],
   env: ["HOW=running"],
-  under: ["env", "--block-signal=TERM,USR1,CHLD"],
+  under: ["env", "--block-signal=TERM,USR1,CHLD,35,36"],
 };
 
 /** Starts a sleeper that guards a daemon, and waits until both are there. */
@@ -127,6 +142,83 @@ Deno.test("sleeperImage() knows of a signal that has come together with its daem
   assertEquals(stdout, `awake as ${sleeper.pid}, stopped\n`);
 });
 
+/** Queues a signal with a value, as `sigqueue()` does. */
+function queue(pid: number, signal: number, value: number): void {
+  const pidfd = pidfdOpen(pid);
+  try {
+    pidfdSendSignal(pidfd, signal, value);
+  } finally {
+    close(pidfd);
+  }
+}
+
+for (
+  const [signal, how, record] of [
+    [35, "stopped", "sssssssss"],
+    [36, "restarted", "rrrrrrrrr"],
+  ] as const
+) {
+  Deno.test(`sleeperImage() passes on the value of queued signal ${signal}, and wakes up as ${how}`, async () => {
+    await using box = await Sandbox.create();
+    const { sleeper, daemon } = await startGuarding(box);
+    repair(box);
+    queue(sleeper.pid, signal, Signal.SIGUSR1);
+    await box.until("it has heard", () => box.read(box.path("passed")));
+    await box.until(
+      "it says so",
+      () => box.read(box.path("record")) === record,
+    );
+    await sleeper.asleep();
+    Deno.kill(daemon, "SIGKILL");
+    const { stdout } = await sleeper.finished();
+    assertEquals(stdout, `awake as ${sleeper.pid}, ${how}\n`);
+  });
+
+  Deno.test(`sleeperImage() takes signal ${signal} for nothing that was not queued with a signal`, async () => {
+    await using box = await Sandbox.create();
+    const { sleeper, daemon } = await startGuarding(box);
+    repair(box);
+    // What has no name in Deno.
+    await box.run(["sh", "-c", `kill -${signal} ${sleeper.pid}`]);
+    for (const value of [0, 99]) queue(sleeper.pid, signal, value);
+    await box.until(
+      "it has looked",
+      () => signalsIn(sleeper.pid, "ShdPnd").length === 0,
+    );
+    assertEquals(box.read(box.path("record")), "");
+    Deno.kill(daemon, "SIGKILL");
+    const { stdout } = await sleeper.finished();
+    assertEquals(stdout, `awake as ${sleeper.pid}, running\n`);
+  });
+}
+
+Deno.test("sleeperImage() takes no restart after an end that was wanted", async () => {
+  await using box = await Sandbox.create();
+  const { sleeper, daemon } = await startGuarding(box);
+  repair(box);
+  queue(sleeper.pid, 35, Signal.SIGUSR1);
+  await box.until("it has heard", () => box.read(box.path("passed")));
+  queue(sleeper.pid, 36, Signal.SIGUSR1);
+  await box.until(
+    "it has looked",
+    () => signalsIn(sleeper.pid, "ShdPnd").length === 0,
+  );
+  Deno.kill(daemon, "SIGKILL");
+  const { stdout } = await sleeper.finished();
+  assertEquals(stdout, `awake as ${sleeper.pid}, stopped\n`);
+});
+
+Deno.test("sleeperImage() goes on as one that was told before", async () => {
+  await using box = await Sandbox.create();
+  const { sleeper, daemon } = await startGuarding(box, {
+    guard: GUARDED.guard!.replace('mode: ""', 'mode: "stop "'),
+  });
+  repair(box);
+  Deno.kill(daemon, "SIGKILL");
+  const { stdout } = await sleeper.finished();
+  assertEquals(stdout, `awake as ${sleeper.pid}, stopped\n`);
+});
+
 Deno.test("sleeperImage() ends when the program fails after it has passed on the end", async () => {
   await using box = await Sandbox.create();
   const { sleeper } = await startGuarding(box);
@@ -188,7 +280,7 @@ Deno.test("sleeperImage() tries its program when there is no daemon, as soon as 
   const sleeper = await Sleeper.start(box, {
     ...GUARDED,
     guard: GUARDED.guard!.replace("daemon.pid", "undefined"),
-    before: "",
+    before: RECORD,
   });
   repair(box);
   Deno.kill(sleeper.pid, "SIGUSR1");

@@ -4,7 +4,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Signal } from "../../ffi/signal.ts";
 import { waitpid } from "../../ffi/process.ts";
-import { pidfdOpen, waitReadable } from "../../ffi/wait.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
+import { waitReadable } from "../../ffi/wait.ts";
 import {
   forkNotifyStartup,
   readStartup,
