@@ -11,6 +11,7 @@
  */
 import { addressOf, type CallScript, type Cell } from "./call_script.ts";
 import type { CString } from "./c_string.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./file.ts";
 import { Errno } from "./libc.ts";
 import { P_PID, SIGINFO, WEXITED, WNOHANG, WNOWAIT } from "./process.ts";
 import {
@@ -56,6 +57,8 @@ export interface Guard {
   readonly told: { readonly stop: Told; readonly restart: Told };
   /** Where their records are written; -1 for nowhere. */
   readonly recordFd: number;
+  /** The file of that: it goes when all ends here, if the name is its still. */
+  readonly recordPath: CString;
   /** The environment in which the program says that it gets so far. */
   readonly trialEnv: readonly CString[];
   /** The exit status by which it says so. */
@@ -67,6 +70,8 @@ export interface Guard {
 }
 
 const KINDS = ["stop", "restart"] as const;
+/** `struct stat`, as far as it is the same on x86-64 and aarch64. */
+const STAT = { size: 144, dev: 0, ino: 8 } as const;
 const CLD_EXITED = 1;
 const ITIMER_REAL = 0;
 /** After so long a program that is tried has failed. */
@@ -281,15 +286,49 @@ export class GuardWriter {
       // That one would not know what has become of the daemon.
       script.step(at("go on"), "getpid", [], again);
     }
-    script.step(at("give up"), "exit_group", [1]);
+    this.#removeRecord(mode, "give up");
+    script.step(at("fail"), "exit_group", [1]);
+  }
+
+  /** Only who has its lock may, as we have: so the name is not another's yet. */
+  #removeRecord(mode: GuardMode, first: string): void {
+    const script = this.#script;
+    const { recordFd, recordPath } = this.#guard;
+    const [path, noName] = [this.#late(recordPath), this.#late("")];
+    const [ours, named] = [0, 1].map(() =>
+      script.bytes(new Uint8Array(STAT.size)).place
+    ) as [number, number];
+    const failed = `${mode}record gone`;
+    script.step(mode + first, "newfstatat", [
+      recordFd,
+      noName,
+      { place: ours },
+      AT_EMPTY_PATH,
+    ], { failed });
+    script.step(`${mode}its name`, "newfstatat", [
+      AT_FDCWD,
+      path,
+      { place: named },
+      AT_SYMLINK_NOFOLLOW,
+    ], { failed });
+    for (const field of ["dev", "ino"] as const) {
+      const at = STAT[field];
+      script.step(`${mode}${field}`, "differ", [
+        { place: ours + at },
+        { place: named + at },
+      ], { positive: failed });
+    }
+    script.step(`${mode}remove record`, "unlinkat", [AT_FDCWD, path, 0]);
+    script.step(failed, "getpid");
   }
 
   /** The daemon has ended, as it was told: nothing is left to do but to end. */
   #finish(mode: GuardMode): void {
     const script = this.#script;
+    this.#removeRecord(mode, "finish");
     const exited = script.cell(CLD_EXITED);
     const code = { place: this.#info + SIGINFO.code };
-    script.step(`${mode}finish`, "differ", [code, addressOf(exited)], {
+    script.step(`${mode}how`, "differ", [code, addressOf(exited)], {
       positive: `${mode}killed`,
     });
     script.step(`${mode}exited`, "exit_group", [

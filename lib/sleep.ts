@@ -37,6 +37,7 @@ import { threadCount } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
 import type { Guard, Told } from "../ffi/sleeper_guard.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
+import { monitorFileOf } from "./monitor_file.ts";
 import { shownRecord } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
@@ -125,7 +126,7 @@ export function maySleep(
 function guardOf(stage: WokenStage): Guard | undefined {
   const { state } = stage;
   if (state.command !== undefined) return undefined;
-  const { phase, daemonPid, signalFd, monitorFd } = state;
+  const { phase, daemonPid, signalFd, monitorFd, pidfile } = state;
   const told = (phase: MonitorPhase): Told => {
     const then = { ...state, phase };
     return {
@@ -147,6 +148,7 @@ function guardOf(stage: WokenStage): Guard | undefined {
     requests: SIGNAL_OF,
     told: { stop: told("stopping"), restart: told("restarting") },
     recordFd: monitorFd,
+    recordPath: pidfile === undefined ? "" : monitorFileOf(pidfile),
     trialEnv: environmentWith({ role: "trial" }),
     trialStatus: TRIAL_STATUS,
     trouble: [`${programName()}: ${title}`],

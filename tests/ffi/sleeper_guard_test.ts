@@ -43,6 +43,7 @@ const GUARDED: SleeperOptions = {
       restart: { env: ["HOW=restarted"], record: new Uint8Array(9).fill(0x72) },
     },
     recordFd,
+    recordPath: "record",
     trialEnv: ["HOW=trial"],
     trialStatus: 123,
     trouble: ["trouble"],
@@ -225,6 +226,7 @@ Deno.test("sleeperImage() ends when the program fails after it has passed on the
   Deno.kill(sleeper.pid, "SIGTERM");
   const { code, stdout } = await sleeper.finished();
   assertEquals([code, stdout], [7, ""]);
+  assertEquals(box.exists(box.path("record")), false);
 });
 
 Deno.test("sleeperImage() ends as after SIGTERM when its daemon was killed by it", async () => {
@@ -236,8 +238,11 @@ Deno.test("sleeperImage() ends as after SIGTERM when its daemon was killed by it
     "it has passed the signal on",
     () => signalsIn(daemon, "ShdPnd").includes(Signal.SIGTERM),
   );
+  Deno.renameSync(box.path("record"), box.path("old"));
+  Deno.writeTextFileSync(box.path("record"), "another's");
   Deno.kill(daemon, "SIGKILL");
   assertEquals((await sleeper.finished()).code, 143);
+  assertEquals(box.read(box.path("record")), "another's");
 });
 
 Deno.test("sleeperImage() tries a program that fails again, and shows that it does", async () => {
@@ -273,6 +278,7 @@ Deno.test("sleeperImage() ends by a signal while its program fails", async () =>
   Deno.kill(sleeper.pid, "SIGTERM");
   const { code, stdout } = await sleeper.finished();
   assertEquals([code, stdout], [1, ""]);
+  assertEquals(box.exists(box.path("record")), false);
 });
 
 Deno.test("sleeperImage() tries its program when there is no daemon, as soon as it wakes up", async () => {
