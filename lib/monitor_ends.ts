@@ -8,7 +8,7 @@ import { close } from "../ffi/descriptor.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import { exit } from "./fatal_signal.ts";
-import { dropMonitorFile } from "./monitor_hold.ts";
+import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { removeLeftovers } from "./pidfile.ts";
@@ -51,7 +51,14 @@ export function startFailed(
   state: MonitorState,
   { status }: { status: WaitStatus },
 ): void {
+  noteStart(state, {
+    pid: state.daemonPid,
+    ready: false,
+    status: exitStatusOf(status),
+    text: processStatusMsg(status),
+  });
   if (!state.everReady || state.policy === "no") {
+    noteEnd(state, status);
     removeFiles(state);
     if (state.phase === "stopping") exit(exitStatusOf(status));
     startupFailed(
@@ -61,12 +68,6 @@ export function startFailed(
         : "could not initiate process monitoring",
     );
   }
-  noteStart(state, {
-    pid: state.daemonPid,
-    ready: false,
-    status: exitStatusOf(status),
-    text: processStatusMsg(status),
-  });
   vlog.err(
     `fork child died before signaling startup (${processStatusMsg(status)})`,
   );
@@ -152,6 +153,7 @@ export function giveUp(state: MonitorState): never {
  * @param status How it ended.
  */
 export function ended(state: MonitorState, status: WaitStatus): void {
+  noteEnd(state, status);
   state.exitStatus = exitStatusOf(status);
   if (state.policy !== "no") {
     vlog.info(
@@ -174,6 +176,8 @@ function leave(state: MonitorState, warn = false): never {
 
 /** @returns Whether the daemon had left something. */
 function removeFiles(state: MonitorState): boolean {
+  // The last word, for whoever has the file open.
+  publish(state);
   dropMonitorFile(state);
   return state.pidfile !== undefined && removeLeftovers(state.pidfile);
 }

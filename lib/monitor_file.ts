@@ -152,16 +152,29 @@ export function readMonitorFile(pidfile: string): MonitorFile {
       : { kind: "error", reason: error.reason };
   }
   try {
-    return readOpenFile(fd);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return { kind: "error", reason: error.reason };
+    return readOpenMonitorFile(fd);
   } finally {
     close(fd);
   }
 }
 
-function readOpenFile(fd: number): MonitorFile {
+/**
+ * Reads a monitor's file that is open. Its monitor's last word is for whoever
+ * has opened it before: the file has no name any more when that process ends.
+ *
+ * @param fd The file, open for reading.
+ * @returns What it says.
+ */
+export function readOpenMonitorFile(fd: number): MonitorFile {
+  try {
+    return readLocked(fd);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return { kind: "error", reason: error.reason };
+  }
+}
+
+function readLocked(fd: number): MonitorFile {
   if (!isRegularFile(fstat(fd))) {
     return { kind: "error", reason: "not a regular file" };
   }

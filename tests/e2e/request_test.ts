@@ -1,10 +1,13 @@
 /** What is asked of a monitor, asleep and awake. */
+import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { close } from "../../ffi/descriptor.ts";
-import { O_CREAT, O_RDWR, open } from "../../ffi/file.ts";
+import { O_CREAT, O_RDONLY, O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
+import { readOpenMonitorFile } from "../../lib/monitor_file.ts";
+import { opened } from "../descriptors.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../ffi/pidfd.ts";
 import { Signal } from "../../ffi/signal.ts";
 import {
@@ -271,6 +274,50 @@ Deno.test("tend --pidfile ends with the status of a restart that fails", async (
     stderr,
     `\ntend: ${command}: exec failed (No such file or directory)\n`,
   );
+});
+
+for (const options of [LOGGED, PLAIN]) {
+  const title = options.includes("--monitor")
+    ? "tend --monitor"
+    : "tend --pidfile";
+  Deno.test(`${title} says how its daemon ended to whoever has its file open`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(...options, ...SLEEP);
+    using file = opened(box.runPath("web.pid.monitor"), O_RDONLY);
+    const { monitor, pid } = shown(box)!;
+    request(box, "stop", Signal.SIGUSR1);
+    await box.until("it has ended", () => !isAlive(monitor));
+    const last = readOpenMonitorFile(file.number);
+    assert(last.kind === "stale");
+    assertEquals(
+      [last.record?.phase, last.record?.lastEnd?.pid],
+      ["stopping", pid],
+    );
+    assertEquals(last.record?.lastEnd?.text, "killed (User defined signal 1)");
+  });
+}
+
+Deno.test("tend --pidfile says how a restart failed to whoever has its file open", async () => {
+  await using box = await Sandbox.create();
+  const command = copyOfSleep(box);
+  await box.tend(...PLAIN, "--", command, "600");
+  using file = opened(box.runPath("web.pid.monitor"), O_RDONLY);
+  const { monitor, pid } = shown(box)!;
+  Deno.removeSync(command);
+  request(box, "restart");
+  await box.until("it has ended", () => !isAlive(monitor));
+  const last = readOpenMonitorFile(file.number);
+  assert(last.kind === "stale");
+  const { lastStart, lastEnd } = last.record!;
+  assertEquals(lastStart?.pid === pid, false);
+  assertEquals({ ...lastStart, pid: 0 }, {
+    count: 2,
+    pid: 0,
+    ready: false,
+    status: 127,
+    text: "exit status 127",
+  });
+  assertEquals(lastEnd?.pid, lastStart?.pid);
 });
 
 Deno.test("tend --pidfile in the foreground restarts with its caller's terminal and directory", async () => {
