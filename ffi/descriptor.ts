@@ -53,6 +53,7 @@ const F_GETFD = 1;
 const F_SETFD = 2;
 const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
+const STDERR = 2;
 
 /** Closed on exec. */
 export const O_CLOEXEC = 0o2000000;
@@ -182,6 +183,18 @@ export function dupFrom(
 ): number {
   const command = closeOnExec ? F_DUPFD_CLOEXEC : F_DUPFD;
   return checked("fcntl(F_DUPFD)", libc.fcntl(fd, command, from));
+}
+
+/**
+ * Has the kernel make its table of this process's descriptors large enough for
+ * a number, which costs nothing while the process has one thread. With more of
+ * them it waits until every processor has let go of the old table: 5 to 20 ms.
+ *
+ * @param fd The number. Above the limit of open files there is no room for it.
+ */
+export function makeRoomFor(fd: number): void {
+  const copy = libc.fcntl(STDERR, F_DUPFD_CLOEXEC, fd);
+  if (copy !== -1) close(copy);
 }
 
 /**

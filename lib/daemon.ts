@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { close } from "../ffi/descriptor.ts";
+import { close, makeRoomFor } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { execve, exitNow, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
@@ -21,7 +21,7 @@ import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
 import { checkNotMonitored, takeMonitorFile } from "./monitor_hold.ts";
 import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { catchSignals } from "./pass_on.ts";
-import { makePidfile, obstacleOf } from "./pidfile.ts";
+import { makePidfile, obstacleOf, PIDFILE_FD } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
@@ -189,6 +189,8 @@ function becomeDaemon(
   forked: Omit<Daemon, "pidfileFd">,
   prepareForSignals: () => void,
 ): Daemon {
+  // Now: handling signals starts a thread, and with that it takes its time.
+  if (pidfile !== undefined) makeRoomFor(PIDFILE_FD);
   prepareForSignals();
   const pidfileFd = pidfile === undefined
     ? undefined

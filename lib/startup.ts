@@ -12,7 +12,13 @@
  * @module
  */
 import { passOn, passOnPending } from "./pass_on.ts";
-import { close, dupFrom, pipe2, read, writeFully } from "../ffi/descriptor.ts";
+import {
+  close,
+  closesOnExec,
+  pipe2,
+  read,
+  writeFully,
+} from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
@@ -31,7 +37,10 @@ import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
-/** The lowest descriptor to hand to a fresh image: above what Deno uses. */
+/**
+ * The lowest descriptor to hand to a fresh image: above what Deno uses. That
+ * begins with room for a pidfile's then.
+ */
 const PASSED_FD = 100;
 
 /** Which of the two processes this is after a fork for start-up. */
@@ -130,25 +139,32 @@ function startAgain(
   { path, argv }: SelfImage,
   writeFd: number,
 ): ReturnType<typeof fork> {
-  // A number that is free here, and so is nothing else's there.
-  const notifyFd = dupFrom(writeFd, PASSED_FD, true);
-  try {
-    const env = environmentWith({ role, coreDumped, notifyFd });
-    const pass = { fd: writeFd, as: notifyFd };
-    const pid = inNewSession
-      ? spawnInNewSession(path, argv, env, pass)
-      // A monitor keeps our mask from its first moment, in all its threads. A
-      // daemon begins with none.
-      : posixSpawn(path, argv, {
-        env,
-        pass,
-        unblockSignals: role === "daemon",
-      });
-    fatalSignalFork("parent");
-    return { role: "parent", pid };
-  } finally {
-    close(notifyFd);
-  }
+  const notifyFd = numberToPass();
+  const env = environmentWith({ role, coreDumped, notifyFd });
+  const pass = { fd: writeFd, as: notifyFd };
+  const pid = inNewSession
+    ? spawnInNewSession(path, argv, env, pass)
+    // A monitor keeps our mask from its first moment, in all its threads. A
+    // daemon begins with none.
+    : posixSpawn(path, argv, {
+      env,
+      pass,
+      unblockSignals: role === "daemon",
+    });
+  fatalSignalFork("parent");
+  return { role: "parent", pid };
+}
+
+/**
+ * A number that is free here, and so is nothing else's in a fresh image. It is
+ * not taken here: in a process of several threads that could wait for room, see
+ * `makeRoomFor()`. Should another thread take it meanwhile, the child gives up
+ * its copy of that thread's descriptor, which is not for it.
+ */
+function numberToPass(): number {
+  let fd = PASSED_FD;
+  while (closesOnExec(fd) !== undefined) fd++;
+  return fd;
 }
 
 /**

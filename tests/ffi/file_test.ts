@@ -56,6 +56,34 @@ Deno.test("closesOnExec() is undefined for a number that is not open", () => {
   assertEquals(closesOnExec(0x7fff_0000), undefined);
 });
 
+Deno.test("makeRoomFor() enlarges the kernel's table, and leaves no descriptor", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { closesOnExec, makeRoomFor } from "${ROOT}/ffi/descriptor.ts";
+    const room = () =>
+      Number(/^FDSize:\\s*(.*)$/m.exec(Deno.readTextFileSync("/proc/self/status"))[1]);
+    const before = room();
+    makeRoomFor(500);
+    console.log(before < 500, room() > 500, closesOnExec(500));`,
+  );
+  assertEquals(answer, "true true undefined");
+});
+
+Deno.test("makeRoomFor() does nothing above the limit of open files", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { makeRoomFor } from "${ROOT}/ffi/descriptor.ts";
+    makeRoomFor(100);
+    console.log("went on");`,
+    { under: ["prlimit", "--nofile=100"] },
+  );
+  assertEquals(answer, "went on");
+});
+
 Deno.test("fstat() sees the file of a descriptor, whatever has its name", async () => {
   await using box = await Sandbox.create();
   const path = box.path("file");
