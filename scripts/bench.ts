@@ -105,7 +105,11 @@ async function bench(directory: string, options: Options): Promise<void> {
 
   printTables(all, options.idleMs);
 
-  const library = await measureLibrary(programs.library, options.rounds);
+  const library = await measureLibrary(
+    programs.library,
+    options.rounds,
+    directory,
+  );
   // Before hundreds of daemons crash: from here on there are no more ratios.
   const load = Deno.loadavg()[0] ?? 0;
   console.log(`\nweighing many daemons, up to ${options.counts.at(-1)}`);

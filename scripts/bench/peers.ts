@@ -183,9 +183,7 @@ function libraryPeer(
     sleeps: true,
     // As ovsdb-server: it forks, or starts again, and makes its pidfile.
     executes: "pid.tmp",
-    args: (
-      dir,
-    ) => [...args, "--stay", "--detach", "--monitor", `--pidfile=${dir}/pid`],
+    args: (dir) => [...args, "--detach", "--monitor", `--pidfile=${dir}/pid`],
   };
 }
 
