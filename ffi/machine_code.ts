@@ -17,13 +17,15 @@ export type Instruction = readonly [code: string, assembly: string];
 export function machineCode(
   instructions: readonly Instruction[],
 ): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(
-    instructions.flatMap(([code]) =>
-      code.split(" ").flatMap((number) =>
-        (number.match(/../g) ?? []).reverse().map((byte) => parseInt(byte, 16))
-      )
-    ),
-  );
+  const bytes: number[] = [];
+  for (const [code] of instructions) {
+    for (const number of code.split(" ")) {
+      for (let i = number.length - 2; i >= 0; i -= 2) {
+        bytes.push(parseInt(number.slice(i, i + 2), 16));
+      }
+    }
+  }
+  return Uint8Array.from(bytes);
 }
 
 /**

@@ -125,6 +125,8 @@ export function checkAlreadyRunning(pidfile: string): void {
   // A daemon that is restarted locks the old file before it writes its number.
   const isSettled = () => pidfileState(pidfile, false).kind !== "busy";
   for (;;) {
+    // Mostly. Making an error of that takes milliseconds in a bundled program.
+    if (!isThere(pidfile)) return;
     const state = pidfileState(pidfile, true);
     if (state.kind === "busy" && awaitOther(pidfile, deadline, isSettled)) {
       continue;
