@@ -17,11 +17,12 @@ import {
   leaveSessionLeader,
 } from "./detach.ts";
 import { dropRustHandlers } from "./fatal_signal.ts";
+import { PIDFILE_FD } from "./locked_file.ts";
 import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
 import { checkNotMonitored, takeMonitorFile } from "./monitor_hold.ts";
 import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { catchSignals } from "./pass_on.ts";
-import { makePidfile, obstacleOf, PIDFILE_FD } from "./pidfile.ts";
+import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";

@@ -1,5 +1,6 @@
 import { close, pipe2, read } from "../../ffi/descriptor.ts";
 import { waitpid } from "../../ffi/process.ts";
+import { environment } from "../../ffi/environment.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { exitStatusOf } from "../../ffi/wait_status.ts";
 import { run } from "../command.ts";
@@ -125,7 +126,11 @@ function time(
   const { readFd, writeFd } = pipe2();
   const pass = { fd: writeFd, as: STDOUT };
   const begin = performance.now();
-  const pid = posixSpawn(argv[0] ?? "", argv, { pass, unblockSignals: false });
+  const pid = posixSpawn(argv[0] ?? "", argv, {
+    env: environment(),
+    pass,
+    unblockSignals: false,
+  });
   close(writeFd);
   const success = event === "listens"
     ? read(readFd, new Uint8Array(1)) === 1
