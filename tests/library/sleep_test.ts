@@ -168,10 +168,9 @@ for (const way of WAYS) {
       const second = await box.until(
         "the next daemon starts",
         () =>
-          childrenOf(monitor).find((pid) =>
-            // Asleep, the monitor only tries its program.
-            pid !== first && !isAsleep(monitor)
-          ),
+          // Asleep, it only tries its program, which has ended when it is awake.
+          !isAsleep(monitor) &&
+          childrenOf(monitor).find((pid) => pid !== first && isAlive(pid)),
       );
       // However far it has come: it can say nothing for now.
       Deno.kill(second, "SIGSTOP");
