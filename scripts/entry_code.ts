@@ -1,11 +1,12 @@
 /**
  * The instructions that `scripts/entry.ts` has run before Rust's runtime, which
  * spoils three things beyond repair by JavaScript: it ignores SIGPIPE, it dies
- * of an argument that is not UTF-8, and of a removed working directory.
+ * of an argument that is not UTF-8, and of a removed working directory. Without
+ * `/proc` it dies, too, and does not say why.
  *
- * So they note for `ffi/entry_note.ts` what SIGPIPE did; go to `/` if the
- * working directory is gone, and note that; and blank the arguments, which
- * `ffi/argv.ts` has from `/proc/self/cmdline`.
+ * So they say that, and end; they note for `ffi/entry_note.ts` what SIGPIPE did;
+ * go to `/` if the working directory is gone, and note that; and blank the
+ * arguments, which `ffi/argv.ts` has from `/proc/self/cmdline`.
  */
 import { ENTRY_NOTE_MAGIC } from "../ffi/entry_note.ts";
 import type { Instruction } from "../ffi/machine_code.ts";
@@ -19,6 +20,17 @@ export interface EntryCode {
   readonly reach: number;
   /** The last 4 bytes of that jump, for a distance from its end. */
   readonly jump: (distance: number) => number;
+}
+
+/** Without it the runtime does not find its program, and says only that. */
+const NO_PROC = "tend: /proc is not mounted here, and tend needs it\n";
+
+/** Text of one byte a character, as instructions have it. */
+function hex(text: string): string {
+  return Array.from(
+    text,
+    (character) => character.charCodeAt(0).toString(16).padStart(2, "0"),
+  ).join(" ");
 }
 
 /** What `ffi/entry_note.ts` looks for. The 0 depends on the executable. */
@@ -40,14 +52,34 @@ const NOTE: readonly Instruction[] = [
 export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
   x86_64: {
     lines: [
-      ["eb 16", "entry: jmp code"],
+      ["eb 58", "entry: jmp code"],
       ["cc cc", ".fill 2, 1, 0xcc"],
       ["2f 00", 'root: .asciz "/"'],
       ["cc cc", ".fill 2, 1, 0xcc"],
       ...NOTE,
+      [hex("/proc/self/exe\0"), 'proc: .asciz "/proc/self/exe"'],
+      [hex(NO_PROC), `message: .ascii ${JSON.stringify(NO_PROC)}`],
       ["49 89 d0", "code: mov %rdx, %r8"],
+
+      // access("/proc/self/exe", F_OK)
+      ["48 8d 3d ffffffb4", "lea proc(%rip), %rdi"],
+      ["31 f6", "xor %esi, %esi"],
+      ["b8 00000015", "mov $21, %eax"],
+      ["0f 05", "syscall"],
+      ["85 c0", "test %eax, %eax"],
+      ["74 24", "je mounted"],
+      // write(2, message), and exit_group(1)
+      ["bf 00000002", "mov $2, %edi"],
+      ["48 8d 35 ffffffaa", "lea message(%rip), %rsi"],
+      ["ba 00000033", "mov $51, %edx"],
+      ["b8 00000001", "mov $1, %eax"],
+      ["0f 05", "syscall"],
+      ["bf 00000001", "mov $1, %edi"],
+      ["b8 000000e7", "mov $231, %eax"],
+      ["0f 05", "syscall"],
+
       // The slot is as far from the entry as the note says.
-      ["4c 8d 0d ffffffde", "lea entry(%rip), %r9"],
+      ["4c 8d 0d ffffff64", "mounted: lea entry(%rip), %r9"],
       ["4d 03 49 10", "add 16(%r9), %r9"],
 
       // rt_sigaction(SIGPIPE, NULL, &old, 8). What is written goes below the
@@ -83,14 +115,14 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["74 12", "je args"],
       // 4 for the slot, and chdir("/").
       ["41 80 09 04", "gone: orb $4, (%r9)"],
-      ["48 8d 3d ffffff81", "lea root(%rip), %rdi"],
+      ["48 8d 3d ffffff07", "lea root(%rip), %rdi"],
       ["b8 00000050", "mov $80, %eax"],
       ["0f 05", "syscall"],
 
       // All of argv, from the last one: what follows the slash, which is
       // nothing.
       ["48 8b 0c 24", "args: mov (%rsp), %rcx"],
-      ["48 8d 05 ffffff70", "lea root+1(%rip), %rax"],
+      ["48 8d 05 fffffef6", "lea root+1(%rip), %rax"],
       ["48 ff c9", "next: dec %rcx"],
       ["78 07", "js done"],
       ["48 89 44 cc 08", "mov %rax, 8(%rsp,%rcx,8)"],
@@ -103,12 +135,35 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
   },
   aarch64: {
     lines: [
-      ["14000006", "entry: b code"],
+      ["14000017", "entry: b code"],
       ["2f 00 00 00", 'root: .asciz "/"; .balign 4'],
       ...NOTE,
+      [hex("/proc/self/exe\0"), 'proc: .asciz "/proc/self/exe"'],
+      [
+        hex(`${NO_PROC}\0\0`),
+        `message: .ascii ${JSON.stringify(NO_PROC)}; .balign 4`,
+      ],
       ["aa0003e9", "code: mov x9, x0"],
+
+      // faccessat(AT_FDCWD, "/proc/self/exe", F_OK)
+      ["92800c60", "mov x0, #-100"],
+      ["10fffda1", "adr x1, proc"],
+      ["d2800002", "mov x2, #0"],
+      ["d2800608", "mov x8, #48"],
+      ["d4000001", "svc #0"],
+      ["b4000120", "cbz x0, mounted"],
+      // write(2, message), and exit_group(1)
+      ["d2800040", "mov x0, #2"],
+      ["70fffd41", "adr x1, message"],
+      ["d2800662", "mov x2, #51"],
+      ["d2800808", "mov x8, #64"],
+      ["d4000001", "svc #0"],
+      ["d2800020", "mov x0, #1"],
+      ["d2800bc8", "mov x8, #94"],
+      ["d4000001", "svc #0"],
+
       // The slot is as far from the entry as the note says.
-      ["10ffff2a", "adr x10, entry"],
+      ["10fffb4a", "mounted: adr x10, entry"],
       ["f940094b", "ldr x11, [x10, #16]"],
       ["8b0b014a", "add x10, x10, x11"],
       // What is written goes onto the stack.
@@ -148,7 +203,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["3940014b", "gone: ldrb w11, [x10]"],
       ["321e016b", "orr w11, w11, #4"],
       ["3900014b", "strb w11, [x10]"],
-      ["10fffba0", "adr x0, root"],
+      ["10fff7c0", "adr x0, root"],
       ["d2800628", "mov x8, #49"],
       ["d4000001", "svc #0"],
 
@@ -157,7 +212,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["914007ff", "args: add sp, sp, #4096"],
       ["f94003eb", "ldr x11, [sp]"],
       ["910023ec", "add x12, sp, #8"],
-      ["30fffaed", "adr x13, root + 1"],
+      ["30fff70d", "adr x13, root + 1"],
       ["f100056b", "next: subs x11, x11, #1"],
       ["54000064", "b.mi done"],
       ["f82b798d", "str x13, [x12, x11, lsl #3]"],
