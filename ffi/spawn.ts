@@ -45,8 +45,8 @@ const POSIX_SPAWN_SETSIGMASK = 0x08;
 export interface SpawnOptions {
   /** Its environment. */
   readonly env: readonly CString[];
-  /** A descriptor that it gets, and the number that it has there. */
-  readonly pass: { readonly fd: number; readonly as: number };
+  /** A descriptor that it gets, if there is one, and its number there. */
+  readonly pass?: { readonly fd: number; readonly as: number };
   /** Whether it begins with no signal blocked, and not with ours. */
   readonly unblockSignals: boolean;
 }
@@ -77,7 +77,9 @@ export function posixSpawn(
   ok(libc.posix_spawnattr_init(attributes));
   try {
     // The duplicate is not closed on exec.
-    ok(libc.posix_spawn_file_actions_adddup2(actions, pass.fd, pass.as));
+    if (pass !== undefined) {
+      ok(libc.posix_spawn_file_actions_adddup2(actions, pass.fd, pass.as));
+    }
     if (unblockSignals) {
       ok(libc.posix_spawnattr_setsigmask(attributes, sigset([])));
       ok(libc.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK));

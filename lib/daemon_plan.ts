@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command, RestartPolicy } from "./monitor_state.ts";
+import type { Throttle } from "./restart_throttle.ts";
 
 /** What kind of daemon a process becomes. */
 export interface DaemonPlan {
@@ -24,6 +25,10 @@ export interface DaemonPlan {
   readonly overwritePidfile: boolean;
   /** Which of its ends are followed by a restart; without it, nobody watches. */
   readonly supervise: RestartPolicy | undefined;
+  /** How fast restarts follow each other. */
+  readonly throttle: Throttle;
+  /** A shell's command for each crash, if there is one. */
+  readonly onCrash: string | undefined;
   /** Its monitor sleeps when nothing has happened for so many milliseconds. */
   readonly sleepAfter: number | undefined;
   /** What it becomes; without it, it is this program itself. */

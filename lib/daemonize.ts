@@ -13,6 +13,7 @@ import { handleEnds } from "./ends.ts";
 import { exit } from "./fatal_signal.ts";
 import { takeOptions, UsageError } from "./options.ts";
 import { makePidfileName, makeRundirFor } from "./pidfile.ts";
+import { DEFAULT_THROTTLE } from "./restart_throttle.ts";
 import { programName, setProgramName } from "./program_name.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { writeConsole } from "./vlog_sinks.ts";
@@ -155,6 +156,8 @@ function toPlan(options: DaemonOptions): DaemonPlan {
       : makePidfileName(pidfile === true ? undefined : pidfile),
     overwritePidfile: options.overwritePidfile ?? false,
     supervise: options.monitor ? "on-crash" : undefined,
+    throttle: DEFAULT_THROTTLE,
+    onCrash: undefined,
     sleepAfter: parseSleepAfter(options.sleepAfter),
     command: undefined,
   };

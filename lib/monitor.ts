@@ -9,12 +9,8 @@ import { LibcError } from "../ffi/libc.ts";
 import { endedChild, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
-import {
-  backOffUntil,
-  crashed,
-  noteStart,
-  RESTART_INTERVAL_MS,
-} from "./monitor_ends.ts";
+import { runCrashHook } from "./crash_hook.ts";
+import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
@@ -33,6 +29,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 
 /** A monitor that stays awake so long gets ready for a crash. */
 const PREPARE_AFTER_MS = 1_000;
+/** When to try again to make a process, where there is none to be had. */
+const TRY_AGAIN_MS = 10_000;
 
 /** What a daemon is to know of its monitor. */
 export interface MonitoredDaemon {
@@ -67,6 +65,8 @@ export function monitorDaemon(
       proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
     }
     publish(state);
+    // Now: the next daemon has not waited for it.
+    runCrashHook(state);
     waitForEvents(state, starter);
   }
 }
@@ -126,7 +126,8 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
 function prepareForCrash(state: MonitorState, starter: Starter): void {
   starter.prepare();
   const status = { kind: "signaled", signal: Signal.SIGSEGV } as const;
-  const copy: MonitorState = { ...state, lastRestart: undefined };
+  const throttle = { ...state.throttle, limit: undefined };
+  const copy: MonitorState = { ...state, lastRestart: undefined, throttle };
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
     crashed(copy, { ...status, coreDumped: true });
     isDaemonDue(copy);
@@ -200,7 +201,7 @@ function startDaemon(
     }
     noteStart(state, { pid: 0, ready: false, status: 1, text: error.message });
     vlog.err(`${error.message}, trying again in 10 seconds`);
-    backOffUntil(state, bootTime() + RESTART_INTERVAL_MS);
+    backOffUntil(state, bootTime() + TRY_AGAIN_MS);
     return undefined;
   }
   if (start.kind === "child") {
@@ -223,6 +224,7 @@ function startDaemon(
   }
   state.phase = "starting";
   state.startedAt = Date.now();
+  state.readySince = undefined;
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
   if (start.kind !== "started") {

@@ -7,19 +7,19 @@
 import { close } from "../ffi/descriptor.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
+import { runCrashHook } from "./crash_hook.ts";
 import { exit } from "./fatal_signal.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { processStatusMsg } from "./process_status.ts";
+import { isCrash } from "./restart.ts";
+import { afterCrash, isTooOften } from "./restart_throttle.ts";
 import { startupFailed } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** Restarts are at least so far apart. */
-export const RESTART_INTERVAL_MS = 10_000;
 
 /**
  * The daemon has ended, as was wanted, however that was: another follows at
@@ -72,7 +72,9 @@ export function startFailed(
     `fork child died before signaling startup (${processStatusMsg(status)})`,
   );
   // Whoever ends it on purpose while it starts wants no other.
-  if (status.kind === "signaled" && STOP_SIGNALS.includes(status.signal)) {
+  const isStop = status.kind === "signaled" &&
+    STOP_SIGNALS.includes(status.signal);
+  if (isStop && !isCrash(state.policy, status)) {
     ended(state, status);
   } else {
     crashed(state, status);
@@ -94,15 +96,31 @@ export function crashed(state: MonitorState, status: WaitStatus): void {
   }`;
   state.exitStatus = exitStatusOf(status);
   if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
-  const earliest = (state.lastRestart ?? -Infinity) + RESTART_INTERVAL_MS;
-  if (bootTime() < earliest) {
+  state.hookDue = true;
+  const now = bootTime();
+  const { interval } = state;
+  const next = afterCrash(state, now);
+  state.interval = next.interval;
+  state.recentEnds = next.recentEnds;
+  if (isTooOften(state.throttle, state.recentEnds, now)) giveUpForGood(state);
+  if (next.earliest !== undefined) {
+    const seconds = interval / 1000;
     vlog.warn(
-      `${state.statusMsg}, waiting until 10 seconds since last restart`,
+      `${state.statusMsg}, waiting until ${seconds} seconds since last restart`,
     );
-    backOffUntil(state, earliest);
-  } else {
-    backOffUntil(state, undefined);
   }
+  backOffUntil(state, next.earliest);
+}
+
+/** What the monitor knows stays in its file, which nobody holds any more. */
+function giveUpForGood(state: MonitorState): never {
+  const { ends = 0, within = 0 } = state.throttle.limit ?? {};
+  state.gaveUp = `${ends} ends within ${within / 1000} seconds`;
+  vlog.err(`${state.statusMsg}, ${state.gaveUp}, giving up`);
+  publish(state);
+  runCrashHook(state);
+  if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
+  exit(state.exitStatus);
 }
 
 /**
@@ -192,6 +210,9 @@ function noteEnd(state: MonitorState, status: WaitStatus): void {
     pid: state.daemonPid,
     text: processStatusMsg(status),
     at: Date.now(),
+    uptime: state.startedAt === undefined
+      ? undefined
+      : Math.max(0, Date.now() - state.startedAt),
   };
 }
 

@@ -79,6 +79,8 @@ export interface MonitorRecord {
   readonly lastStart: StartOutcome | undefined;
   /** When the next start is due, in phase `backingOff`. */
   readonly backingOffUntil: number | undefined;
+  /** Why the monitor has ended, and left this: its daemon ended too often. */
+  readonly gaveUp: string | undefined;
   /** The command with its arguments; long ones are cut. */
   readonly command: readonly string[];
   /** The monitor's log file. */
@@ -99,6 +101,7 @@ const RECORD: {
   lastEnd: optional(DAEMON_END),
   lastStart: optional(START_OUTCOME),
   backingOffUntil: optional(time),
+  gaveUp: optional(text),
   command: listOf(text),
   logFile: optional(text),
 };

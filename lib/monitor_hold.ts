@@ -205,6 +205,7 @@ function recordOf(state: MonitorState): MonitorRecord {
     lastEnd: state.lastEnd,
     lastStart: state.lastStart,
     backingOffUntil: state.backingOffUntil,
+    gaveUp: state.gaveUp,
     command: (state.command?.argv ?? ownArgv()).map(fromBytes),
     logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
   };

@@ -24,6 +24,7 @@ import {
   RESTART_POLICIES,
   type StartOutcome,
 } from "./monitor_state.ts";
+import { DEFAULT_THROTTLE, type Throttle } from "./restart_throttle.ts";
 import type { LogState } from "./vlog.ts";
 
 /** How a daemon ended. */
@@ -31,6 +32,7 @@ export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
   pid: integer(0),
   text,
   at: time,
+  uptime: optional(time),
 });
 
 /** How a start came out. */
@@ -47,6 +49,16 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
   {
     phase: oneOf(MONITOR_PHASES),
     policy: oneOf(RESTART_POLICIES),
+    throttle: orElse<Throttle>(
+      DEFAULT_THROTTLE,
+      fields<Throttle>({
+        delay: time,
+        maxDelay: time,
+        reset: optional(time),
+        limit: optional(fields({ ends: integer(1), within: time })),
+      }),
+    ),
+    onCrash: optional(text),
     name: orElse("", text),
     command: optional(fields<Command>({
       path: bytes,
@@ -71,6 +83,11 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     exitStatus: integer(0, 255),
     coreDumped: boolean,
     lastRestart: optional(time),
+    interval: orElse(DEFAULT_THROTTLE.delay, time),
+    readySince: optional(time),
+    recentEnds: orElse<readonly number[]>([], listOf(time)),
+    gaveUp: optional(text),
+    hookDue: orElse(false, boolean),
     signalFd: integer(0),
     startupFd: integer(-1),
     notifyFd: integer(-1),

@@ -5,6 +5,7 @@
  * @module
  */
 import { Signal } from "../ffi/signal.ts";
+import type { Throttle } from "./restart_throttle.ts";
 import type { LogState } from "./vlog.ts";
 
 /** Where a monitor is between two waits. */
@@ -28,6 +29,10 @@ export const RESTART_POLICIES = [
   "no",
   /** The C's: an error signal. */
   "on-error-signal",
+  /** Any signal, and any exit status but 0. */
+  "on-failure",
+  /** All. */
+  "always",
   /** An uncaught error of a Deno program too, by its exit status. */
   "on-crash",
 ] as const;
@@ -58,6 +63,8 @@ export interface DaemonEnd {
   readonly text: string;
   /** When, in milliseconds since 1970. */
   readonly at: number;
+  /** How long it ran, in milliseconds. */
+  readonly uptime: number | undefined;
 }
 
 /** How a start of a daemon came out, the first one or another. */
@@ -80,6 +87,10 @@ export interface MonitorState {
   phase: MonitorPhase;
   /** Which ends are followed by a restart. */
   readonly policy: RestartPolicy;
+  /** How fast restarts follow each other. */
+  readonly throttle: Throttle;
+  /** A shell's command for each crash. */
+  readonly onCrash: string | undefined;
   /** Under which the daemon is known. */
   readonly name: string;
   /** What the daemon becomes; without it, it is this program itself. */
@@ -120,6 +131,16 @@ export interface MonitorState {
   coreDumped: boolean;
   /** When the last restart was, in milliseconds since boot. */
   lastRestart: number | undefined;
+  /** How far the next one is from it, in milliseconds. */
+  interval: number;
+  /** Since when the daemon has been ready, in milliseconds since boot. */
+  readySince: number | undefined;
+  /** When the last daemons ended, as far as a limit counts them. */
+  recentEnds: readonly number[];
+  /** Why there is no other daemon, after too many. */
+  gaveUp: string | undefined;
+  /** Whether the command for crashes is to be started yet for the last one. */
+  hookDue: boolean;
   /** Read when a signal has come for the monitor or its daemon. */
   readonly signalFd: number;
   /** Read when the daemon is ready; -1 while no start is under way. */

@@ -5,6 +5,7 @@
  */
 import { isInOurGroup } from "../ffi/process.ts";
 import { type ReceivedSignal, Signal } from "../ffi/signal.ts";
+import { bootTime } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import {
   crashed,
@@ -49,6 +50,7 @@ const TABLE: {
     signal: passOnAndNote,
     ready: (state) => {
       state.phase = "running";
+      state.readySince = bootTime();
       const { daemonPid: pid } = state;
       noteStart(state, { pid, ready: true, status: 0, text: undefined });
       becameReady(state);

@@ -51,10 +51,20 @@ export const RESTART_EXIT_CODE = 5;
  * @returns Whether it is to be restarted.
  */
 export function isCrash(policy: RestartPolicy, status: WaitStatus): boolean {
-  if (policy === "no") return false;
-  if (shouldRestart(status)) return true;
-  return policy === "on-crash" && status.kind === "exited" &&
-    status.code === RESTART_EXIT_CODE;
+  switch (policy) {
+    case "no":
+      return false;
+    case "on-error-signal":
+      return shouldRestart(status);
+    case "on-crash":
+      return shouldRestart(status) ||
+        (status.kind === "exited" && status.code === RESTART_EXIT_CODE);
+    case "on-failure":
+      return status.kind === "signaled" ||
+        (status.kind === "exited" && status.code !== 0);
+    case "always":
+      return true;
+  }
 }
 
 /**

@@ -137,6 +137,17 @@ export async function untilAsleep(box: Sandbox, pid: number): Promise<void> {
   await box.until(`monitor ${pid} sleeps`, () => isAsleep(pid));
 }
 
+/** `poll()`; there is none on aarch64, where libc takes `ppoll()`. */
+const POLL = Deno.build.arch === "aarch64" ? "73" : "7";
+
+/** Waits until a monitor that stays awake waits, with all else done. */
+export async function untilItWaits(box: Sandbox, pid: number): Promise<void> {
+  await box.until(
+    `monitor ${pid} waits`,
+    () => box.read(`/proc/${pid}/syscall`)?.split(" ")[0] === POLL,
+  );
+}
+
 /** Has a monitor that sleeps wake up once, for nothing, and sleep again. */
 export async function wakeOnce(box: Sandbox, pid: number): Promise<void> {
   Deno.kill(pid, "SIGCHLD");

@@ -9,6 +9,7 @@
  */
 import type { Option } from "../options.ts";
 import { signalNames } from "../signal_name.ts";
+import { RESTART_WORDS } from "./restart_options.ts";
 import type { Verb } from "./verb.ts";
 
 /** The shells that there are completions for. */
@@ -29,6 +30,7 @@ export function wordLists(
     ["SIG", signalNames()],
     ["VERB", verbs.map(({ name }) => name)],
     ["SHELL", SHELLS],
+    ["WHEN", RESTART_WORDS],
   ];
 }
 

@@ -101,6 +101,8 @@ function optionSpecs(option: Option): string[] {
 /** What completes a word in capitals; a blank for nothing. */
 function actionOf(placeholder: string): string {
   if (placeholder === "FILE") return "_files";
-  const isKnown = ["TARGET", "SIG", "VERB", "SHELL"].includes(placeholder);
+  const isKnown = ["TARGET", "SIG", "VERB", "SHELL", "WHEN"].includes(
+    placeholder,
+  );
   return isKnown ? `_tend_${placeholder}` : " ";
 }

@@ -27,6 +27,7 @@ import {
   type RunOption,
   type RunOptionName,
 } from "./run_options.ts";
+import { readRestarting, type Restarting } from "./restart_options.ts";
 import type { Verb } from "./verb.ts";
 
 /** `tend run`, and tend without a verb. */
@@ -86,6 +87,7 @@ interface Request {
   readonly pidfile: string | undefined;
   readonly logFile: CString | undefined;
   readonly sleepAfter: number | undefined;
+  readonly restarting: Restarting;
 }
 
 /**
@@ -109,7 +111,7 @@ export function run(
     );
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
-  const { flags, pidfile, logFile } = request;
+  const { flags, pidfile, logFile, restarting } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
   const command = {
@@ -123,11 +125,10 @@ export function run(
     monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
-    supervise: flags.has("monitor")
-      ? "on-error-signal"
-      : pidfile !== undefined && !flags.has("exec")
-      ? "no"
-      : undefined,
+    supervise: restarting.policy ??
+      (pidfile !== undefined && !flags.has("exec") ? "no" : undefined),
+    throttle: restarting.throttle,
+    onCrash: restarting.onCrash,
     sleepAfter: request.sleepAfter,
     command,
   };
@@ -183,9 +184,11 @@ function readOptions(
   if (flags.has("overwrite-pidfile") && !flags.has("pidfile")) {
     throw new UsageError("option --overwrite-pidfile needs --pidfile");
   }
-  if (flags.has("exec") && flags.has("monitor")) {
+  const restarting = readRestarting(given);
+  if (flags.has("exec") && restarting.policy !== undefined) {
+    const other = flags.has("monitor") ? "monitor" : "restart";
     throw new UsageError(
-      "options --exec and --monitor exclude each other: a monitor stays",
+      `options --exec and --${other} exclude each other: a monitor stays`,
     );
   }
   const name = last("name") ?? commandName;
@@ -201,6 +204,7 @@ function readOptions(
       ? absolutePath(last("log-file") ?? defaultLogFile(name))
       : undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
+    restarting,
   };
 }
 

@@ -22,6 +22,50 @@ const TEND_OPTIONS = [
   },
 ] as const satisfies readonly Option[];
 
+const RESTART_OPTIONS = [
+  {
+    name: "restart",
+    value: "required",
+    placeholder: "WHEN",
+    help: "restart COMMAND on-error-signal (as --monitor),\n" +
+      "on-failure (any signal, any status but 0), always\nor no",
+  },
+  {
+    name: "restart-delay",
+    value: "required",
+    placeholder: "DURATION",
+    help: "restarts are at least so far apart; the first is at\n" +
+      "once (default: 10s)",
+  },
+  {
+    name: "restart-max-delay",
+    value: "required",
+    placeholder: "DURATION",
+    help: "twice as far each time, up to this\n" +
+      "(default: the same all the time)",
+  },
+  {
+    name: "restart-reset",
+    value: "required",
+    placeholder: "DURATION",
+    help: "after running for so long COMMAND counts as healthy,\n" +
+      "and delays begin anew (default: the delay in force)",
+  },
+  {
+    name: "restart-limit",
+    value: "required",
+    placeholder: "N/DURATION",
+    help: "give up after N ends within DURATION",
+  },
+  {
+    name: "on-crash",
+    value: "required",
+    placeholder: "SCRIPT",
+    help: "run this by sh at each crash, with TEND_NAME,\n" +
+      "TEND_PID, TEND_END, TEND_UPTIME and TEND_CRASHES",
+  },
+] as const satisfies readonly Option[];
+
 const LOGGING_OPTIONS = [
   {
     name: "verbose",
@@ -41,6 +85,7 @@ const LOGGING_OPTIONS = [
 const OPTIONS = [
   ...DAEMON_OPTIONS,
   ...TEND_OPTIONS,
+  ...RESTART_OPTIONS,
   ...LOGGING_OPTIONS,
 ] as const;
 
@@ -53,5 +98,6 @@ export type RunOption = GivenOption<RunOptionName>;
 /** The options, as the help has them. */
 export const RUN_OPTION_GROUPS = [
   { title: "Daemon options", options: [...DAEMON_OPTIONS, ...TEND_OPTIONS] },
+  { title: "Restart options", options: RESTART_OPTIONS },
   { title: "Logging options", options: LOGGING_OPTIONS },
 ] as const;

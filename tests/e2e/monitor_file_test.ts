@@ -12,6 +12,7 @@ import {
   startBackingOff,
   successorOf,
   untilAsleep,
+  untilItWaits,
   untilShown,
   wakeOnce,
 } from "../monitored.ts";
@@ -53,6 +54,7 @@ for (
       lastEnd: undefined,
       lastStart: { count: 1, pid, ready: true, status: 0, text: undefined },
       backingOffUntil: undefined,
+      gaveUp: undefined,
       command: ["sleep", "600", "0"],
       logFile: box.path("log/web.log"),
     });
@@ -71,6 +73,7 @@ for (const sleepAfter of ["0", "never"]) {
   const option = `--sleep-after=${sleepAfter}`;
   const settled = async (box: Sandbox, monitor: number) => {
     if (sleepAfter === "0") await untilAsleep(box, monitor);
+    else await untilItWaits(box, monitor);
   };
 
   Deno.test(`tend --monitor ${option} shows a crash, backing off, and a stop`, async () => {

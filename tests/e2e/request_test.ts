@@ -18,6 +18,7 @@ import {
   shown,
   startBackingOff,
   untilAsleep,
+  untilItWaits,
   untilShown,
 } from "../monitored.ts";
 import { childrenOf, fdsOf, isAlive, signalsIn } from "../proc.ts";
@@ -36,6 +37,7 @@ for (const sleepAfter of ["0", "never"]) {
   const option = `--sleep-after=${sleepAfter}`;
   const settled = async (box: Sandbox, monitor: number) => {
     if (sleepAfter === "0") await untilAsleep(box, monitor);
+    else await untilItWaits(box, monitor);
   };
 
   for (const options of [LOGGED, PLAIN]) {

@@ -31,6 +31,13 @@ export function anyState(random: Random): MonitorState {
   return {
     phase: random.pick(MONITOR_PHASES),
     policy: random.pick(RESTART_POLICIES),
+    throttle: {
+      delay: time(),
+      maxDelay: time(),
+      reset: maybe(time),
+      limit: maybe(() => ({ ends: 1 + random.below(99), within: time() })),
+    },
+    onCrash: maybe(text),
     name: text(),
     command: maybe(() => ({
       path: bytes(),
@@ -46,7 +53,12 @@ export function anyState(random: Random): MonitorState {
     daemonIsFork: boolean(),
     everReady: boolean(),
     startedAt: maybe(time),
-    lastEnd: maybe(() => ({ pid: number(), text: text(), at: time() })),
+    lastEnd: maybe(() => ({
+      pid: number(),
+      text: text(),
+      at: time(),
+      uptime: maybe(time),
+    })),
     lastStart: maybe(() => ({
       count: number(),
       pid: number(),
@@ -61,6 +73,11 @@ export function anyState(random: Random): MonitorState {
     exitStatus: random.below(256),
     coreDumped: boolean(),
     lastRestart: maybe(time),
+    interval: time(),
+    readySince: maybe(time),
+    recentEnds: list(time),
+    gaveUp: maybe(text),
+    hookDue: boolean(),
     signalFd: fd(),
     startupFd: random.pick([-1, fd()]),
     notifyFd: random.pick([-1, fd()]),

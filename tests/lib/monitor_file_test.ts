@@ -30,6 +30,7 @@ function anyRecord(random: Random): MonitorRecord {
     lastEnd,
     lastStart,
     backingOffUntil: random.pick([undefined, 1795648671502]),
+    gaveUp: random.pick([undefined, "3 ends within 60 seconds"]),
     command: random.pick([[], ["web"], ["web", "", "\u{1f600}", "a\nb"]]),
     logFile: random.pick([undefined, "/var/log/web.log"]),
   };
@@ -69,7 +70,7 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
     ...RECORD,
     name: long,
     command: Array(100_000).fill("\x01\u20ac"),
-    lastEnd: { pid: 1, text: `a${long}`, at: 0 },
+    lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1 },
     lastStart: { count: 1, pid: 1, ready: false, status: 1, text: long },
     logFile: `/${"\x01".repeat(4095)}`,
   });

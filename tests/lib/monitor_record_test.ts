@@ -97,7 +97,7 @@ for (const value of [undefined, null, 1, "state", []]) {
 
 const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
   ["phase", "dozing", "phase is none of starting,running"],
-  ["policy", "always", "policy is none of no,on-error-signal"],
+  ["policy", "often", "policy is none of no,on-error-signal"],
   ["pidfile", "a\0b", "pidfile is no text"],
   ["daemonPid", -1, "daemonPid is no whole number from 0 on"],
   ["daemonPid", 2 ** 31, "daemonPid is no whole number"],
