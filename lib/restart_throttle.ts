@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { MonitorState } from "./monitor_state.ts";
 
 /** What somebody wants of it. Lengths of time are milliseconds. */
 export interface Throttle {
@@ -30,6 +29,20 @@ export const DEFAULT_THROTTLE: Throttle = {
   limit: undefined,
 };
 
+/** What is known when a daemon has crashed. Times are milliseconds since boot. */
+export interface BeforeCrash {
+  /** What somebody wants. */
+  readonly throttle: Throttle;
+  /** How far the next restart is from the last one. */
+  readonly interval: number;
+  /** When that was. */
+  readonly lastRestart: number | undefined;
+  /** When the last daemons ended, as far as a limit counts them. */
+  readonly recentEnds: readonly number[];
+  /** Since when the one that has crashed was ready. */
+  readonly readySince: number | undefined;
+}
+
 /** What follows a crash. Times are milliseconds since boot. */
 export interface AfterCrash {
   /** Not before that is the next start; at once without it. */
@@ -46,15 +59,12 @@ export interface AfterCrash {
  * A daemon that was healthy for long enough forgives the crashes before it. Not
  * those of a limit: that counts ends, whatever came between.
  *
- * @param state What the monitor knows.
+ * @param before What is known.
  * @param now Milliseconds since boot.
  * @returns It, and what the monitor is to remember.
  */
 export function afterCrash(
-  { throttle, interval, lastRestart, recentEnds, readySince }: Pick<
-    MonitorState,
-    "throttle" | "interval" | "lastRestart" | "recentEnds" | "readySince"
-  >,
+  { throttle, interval, lastRestart, recentEnds, readySince }: BeforeCrash,
   now: number,
 ): AfterCrash {
   const { delay, maxDelay, reset = interval, limit } = throttle;
