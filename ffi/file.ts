@@ -99,6 +99,9 @@ export const SLASH = 0x2f;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+/** In such a directory nobody touches another's files. */
+export const S_ISVTX = 0o1000;
 
 /**
  * `struct statx`. `struct stat` differs between the two architectures, and
@@ -286,6 +289,16 @@ export function isRegularFile(stat: FileStat): boolean {
  */
 export function isDirectory(stat: FileStat): boolean {
   return (stat.mode & S_IFMT) === S_IFDIR;
+}
+
+/**
+ * Whether a file is a symbolic link.
+ *
+ * @param stat A look at it, by {@linkcode lstatFile}.
+ * @returns Whether it is.
+ */
+export function isSymbolicLink(stat: FileStat): boolean {
+  return (stat.mode & S_IFMT) === S_IFLNK;
 }
 
 /**

@@ -36,6 +36,7 @@ export const Errno = {
   ENOSPC: 28,
   EROFS: 30,
   EPIPE: 32,
+  ERANGE: 34,
   ENAMETOOLONG: 36,
   ENOSYS: 38,
   ELOOP: 40,

@@ -16,11 +16,31 @@ const libc = bind({
   },
 });
 
-/** The size of core dumps, in bytes. */
-export const RLIMIT_CORE = 4;
+/** All limits, by the names that they have in C; x86-64 and aarch64 agree. */
+export const RLIMITS = {
+  cpu: 0,
+  fsize: 1,
+  data: 2,
+  stack: 3,
+  core: 4,
+  rss: 5,
+  nproc: 6,
+  nofile: 7,
+  memlock: 8,
+  as: 9,
+  locks: 10,
+  sigpending: 11,
+  msgqueue: 12,
+  nice: 13,
+  rtprio: 14,
+  rttime: 15,
+} as const;
 
-/** The size of the stack, in bytes. */
-const RLIMIT_STACK = 3;
+/** The size of core dumps, in bytes. */
+export const RLIMIT_CORE = RLIMITS.core;
+
+/** What stands for no limit. */
+export const RLIM_INFINITY: bigint = 2n ** 64n - 1n;
 
 /** `struct rlimit`: two 64-bit numbers. */
 export interface Limit {
@@ -51,7 +71,8 @@ export function getrlimit(resource: number): Limit {
  *
  * @param resource `RLIMIT_CORE`.
  * @param limit The limit.
- * @throws {LibcError} `EPERM` when the hard limit would be raised.
+ * @throws {LibcError} `EPERM` when the hard limit would be raised without the
+ * right to, `EINVAL` when the soft one is above it.
  */
 export function setrlimit(resource: number, limit: Limit): void {
   const rlimit = new BigUint64Array([limit.soft, limit.hard]);
@@ -73,7 +94,7 @@ export const LONGEST_ARGUMENT = 131_072;
  * @throws {LibcError} Does not happen on Linux.
  */
 export function argumentRoom(): number {
-  const { soft } = getrlimit(RLIMIT_STACK);
+  const { soft } = getrlimit(RLIMITS.stack);
   const most = 6 * 2 ** 20;
   return Math.max(Math.min(Number(soft / 4n), most), LONGEST_ARGUMENT);
 }

@@ -92,7 +92,7 @@ export function daemonizeStart(
       if (stage === undefined) {
         notifyFd = leaveForeground(plan, image, signalFd);
       }
-      leaveSession();
+      leaveSession(plan);
     } else if (image !== undefined && stage === undefined) {
       becomeMonitor(image);
     }

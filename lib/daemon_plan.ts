@@ -31,6 +31,11 @@ export interface DaemonPlan {
   readonly onCrash: string | undefined;
   /** Its monitor sleeps when nothing has happened for so many milliseconds. */
   readonly sleepAfter: number | undefined;
+  /**
+   * The caller's descriptors that stay open when it detaches. They are not
+   * closed on exec, so each later daemon has them from its monitor.
+   */
+  readonly keepFds: readonly number[];
   /** What it becomes; without it, it is this program itself. */
   readonly command: Command | undefined;
 }

@@ -159,6 +159,7 @@ function toPlan(options: DaemonOptions): DaemonPlan {
     throttle: DEFAULT_THROTTLE,
     onCrash: undefined,
     sleepAfter: parseSleepAfter(options.sleepAfter),
+    keepFds: [],
     command: undefined,
   };
 }

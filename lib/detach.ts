@@ -61,15 +61,19 @@ export function leaveForeground(
   });
 }
 
-/** Leaves the caller's session, and what it has open for us. */
-export function leaveSession(): void {
+/**
+ * Leaves the caller's session, and what it has open for us.
+ *
+ * @param plan Which descriptors stay open.
+ */
+export function leaveSession({ keepFds }: DaemonPlan): void {
   try {
     setsid();
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     vlog.fatal(`${DETACH_FAILED}: ${error.message}`);
   }
-  closeInheritedFds();
+  closeInheritedFds(keepFds);
 }
 
 /**

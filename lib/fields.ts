@@ -104,6 +104,21 @@ export function integer(least: number, most = 0x7fff_ffff): Decoder<number> {
 }
 
 /**
+ * A whole number of 64 bits without a sign, of a string of digits: JSON has none
+ * so large.
+ *
+ * @param value The value, from anywhere.
+ * @returns It.
+ */
+export function unsigned64(value: unknown): bigint {
+  if (typeof value === "string" && /^\d{1,20}$/.test(value)) {
+    const number = BigInt(value);
+    if (number < 2n ** 64n) return number;
+  }
+  throw new InvalidField("no number of 64 bits");
+}
+
+/**
  * Milliseconds, with fractions.
  *
  * @param value The value, from anywhere.

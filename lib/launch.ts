@@ -8,6 +8,10 @@
  * is the command or has ended, and then know which. The script handles what is
  * ordinary. For the rest it takes back what it has done, and the caller forks.
  *
+ * A command with surroundings of its own is never launched. A child that was
+ * another user's would have our memory, root's, and that user could stop it and
+ * so us.
+ *
  * @module
  */
 import { environ } from "../ffi/environment.ts";

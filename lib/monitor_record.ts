@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { RLIMITS } from "../ffi/limit.ts";
+import { LARGEST_ID } from "../ffi/user.ts";
 import {
   boolean,
   bytes,
@@ -15,6 +17,7 @@ import {
   orElse,
   text,
   time,
+  unsigned64,
 } from "./fields.ts";
 import {
   type Command,
@@ -25,6 +28,7 @@ import {
   type StartOutcome,
 } from "./monitor_state.ts";
 import { DEFAULT_THROTTLE, type Throttle } from "./restart_throttle.ts";
+import type { Identity, NewLimit, Surroundings } from "./surroundings.ts";
 import type { LogState } from "./vlog.ts";
 
 /** How a daemon ended. */
@@ -42,6 +46,27 @@ export const START_OUTCOME: Decoder<StartOutcome> = fields<StartOutcome>({
   ready: boolean,
   status: integer(0, 255),
   text: optional(text),
+});
+
+/** What a command is to find. */
+const SURROUNDINGS: Decoder<Surroundings> = fields<Surroundings>({
+  limits: listOf(fields<NewLimit>({
+    name: oneOf(Object.keys(RLIMITS) as (keyof typeof RLIMITS)[]),
+    soft: unsigned64,
+    hard: unsigned64,
+  })),
+  nice: optional(integer(-20, 19)),
+  oomScoreAdj: optional(integer(-1000, 1000)),
+  umask: optional(integer(0, 0o777)),
+  identity: optional(fields<Identity>({
+    uid: integer(0, LARGEST_ID),
+    gid: integer(0, LARGEST_ID),
+    groups: listOf(integer(0, LARGEST_ID)),
+  })),
+  chdir: optional(bytes),
+  clearEnv: boolean,
+  env: listOf(bytes),
+  noNewPrivileges: boolean,
 });
 
 /** What each field of a record holds. A missing one does not compile. */
@@ -64,6 +89,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
       path: bytes,
       argv: listOf(bytes),
       ignored: listOf(integer(1, 64)),
+      surroundings: optional(SURROUNDINGS),
     })),
     pidfile: optional(text),
     overwritePidfile: boolean,
@@ -136,8 +162,12 @@ export function decodeMonitorState(value: unknown): MonitorState {
   return fields(STATE)(value);
 }
 
-/** Bytes become a string of as many characters, for JSON has none. */
+/**
+ * Bytes become a string of as many characters, and what has 64 bits one of
+ * digits, for JSON has neither.
+ */
 function encode(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) {
     return Array.from(value, (byte) => String.fromCharCode(byte)).join("");
   }

@@ -6,6 +6,7 @@
  */
 import { Signal } from "../ffi/signal.ts";
 import type { Throttle } from "./restart_throttle.ts";
+import type { Surroundings } from "./surroundings.ts";
 import type { LogState } from "./vlog.ts";
 
 /** Where a monitor is between two waits. */
@@ -53,6 +54,8 @@ export interface Command {
   readonly argv: readonly Uint8Array[];
   /** Which of {@linkcode CHANGED_SIGNALS} the caller had ignored. */
   readonly ignored: readonly number[];
+  /** What it is to find otherwise than its caller has it, if anything. */
+  readonly surroundings: Surroundings | undefined;
 }
 
 /** How a daemon ended. */

@@ -34,10 +34,12 @@ export function closeStandardFds(keep = -1): void {
 /**
  * Closes every descriptor above 2 that a program would inherit: the caller's,
  * which may be its lock or its end of a pipe.
+ *
+ * @param keep Those that stay.
  */
-export function closeInheritedFds(): void {
+export function closeInheritedFds(keep: readonly number[] = []): void {
   for (const fd of openFds()) {
-    if (fd > 2 && closesOnExec(fd) === false) close(fd);
+    if (fd > 2 && !keep.includes(fd) && closesOnExec(fd) === false) close(fd);
   }
 }
 

@@ -47,7 +47,7 @@ export class Starter {
     this.#image = image;
     this.#makeLauncher = () =>
       command === undefined || overwritePidfile || policy === "no" ||
-        image !== undefined
+        image !== undefined || command.surroundings !== undefined
         ? undefined
         : new Launcher(command, pidfile);
   }

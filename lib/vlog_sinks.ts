@@ -72,6 +72,8 @@ export const SINKS: Record<Destination, (line: Line) => void> = {
 };
 
 let logFile: CString | undefined;
+/** The file, where it cannot be opened any more. */
+let heldFd: number | undefined;
 /** Whether the last write failed: one complaint, not one a line. */
 let fileFailed = false;
 
@@ -106,13 +108,32 @@ export function resumeLogFile(path: CString | undefined): void {
   logFile = path;
 }
 
+/**
+ * Opens the file for messages for good: for a process that is about to lose the
+ * right to, and soon ends or executes something. It is closed on exec.
+ */
+export function holdLogFile(): void {
+  if (logFile === undefined) return;
+  try {
+    heldFd = openForAppending(logFile);
+  } catch (error) {
+    // The next message finds that too, and complains.
+    if (!(error instanceof LibcError)) throw error;
+  }
+}
+
 function append(path: CString, text: string): void {
-  const fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
+  if (heldFd !== undefined) return writeFully(heldFd, text);
+  const fd = openForAppending(path);
   try {
     writeFully(fd, text);
   } finally {
     close(fd);
   }
+}
+
+function openForAppending(path: CString): number {
+  return open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
 }
 
 /**

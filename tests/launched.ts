@@ -18,7 +18,12 @@ export function command(
   argv: readonly [string, ...string[]],
   ignored: readonly number[] = [],
 ): Command {
-  return { path: toBytes(argv[0]), argv: argv.map(toBytes), ignored };
+  return {
+    path: toBytes(argv[0]),
+    argv: argv.map(toBytes),
+    ignored,
+    surroundings: undefined,
+  };
 }
 
 /** One that stays until it is killed. */

@@ -5,7 +5,7 @@
  */
 import { close, read, setCloseOnExec } from "../../ffi/descriptor.ts";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
-import { getenv } from "../../ffi/environment.ts";
+import { environment, getenv } from "../../ffi/environment.ts";
 import {
   absolutePath,
   checkExecutable,
@@ -18,14 +18,22 @@ import {
   statFile,
 } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { execvp, getppid } from "../../ffi/process.ts";
+import { execvp, getppid, readyToExec } from "../../ffi/process.ts";
 import { setDisposition, setSignalMask } from "../../ffi/signal.ts";
 import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";
-import { fatalSignalRun } from "../fatal_signal.ts";
+import { fatalSignalRun, removeFileToUnlink } from "../fatal_signal.ts";
 import { CHANGED_SIGNALS, type Command } from "../monitor_state.ts";
 import { daemonizePostDetach, type Detachment } from "../post_detach.ts";
+import {
+  enterSurroundings,
+  environmentIn,
+  setLimits,
+  type Surroundings,
+  SurroundingsError,
+} from "../surroundings.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
+import { holdLogFile } from "../vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("tend");
 
@@ -56,25 +64,40 @@ export class CommandError extends Error {
   }
 }
 
+/** Where a command is looked for. */
+export interface Search {
+  /** `PATH`, for a name without a slash. */
+  readonly path: Uint8Array | undefined;
+  /** What relative names are below; without it, the working directory. */
+  readonly directory?: Uint8Array | undefined;
+}
+
 /**
  * Looks a command up, before anything is forked or written for it.
  *
  * @param argv The command's name and its arguments.
  * @param absolute Whether the working directory will be another.
+ * @param search Where it is looked for.
  * @returns The command.
  * @throws {CommandError} When it is not there or may not be executed.
  */
 export function findCommand(
   argv: readonly [Uint8Array, ...Uint8Array[]],
   absolute: boolean,
-): Omit<Command, "ignored"> {
+  { path, directory }: Search = { path: getenv("PATH") },
+): Pick<Command, "path" | "argv"> {
   const [name] = argv;
   const isPath = name.includes(SLASH);
-  const candidates = isPath ? [name] : searchPath(name);
+  const candidates = isPath ? [name] : searchPath(name, path);
   let denied: LibcError | undefined;
   for (const candidate of candidates) {
     try {
-      const path = absolute ? absolutePath(candidate) : candidate;
+      const isBelow = directory !== undefined && candidate[0] !== SLASH;
+      const path = isBelow
+        ? concat(directory, Uint8Array.of(SLASH), candidate)
+        : absolute
+        ? absolutePath(candidate)
+        : candidate;
       checkCommand(path);
       return { path, argv };
     } catch (error) {
@@ -89,8 +112,13 @@ export function findCommand(
   throw new CommandError(name, denied ?? new LibcError("exec", Errno.ENOENT));
 }
 
-/** Checks what can be checked of an exec without making it. */
-function checkCommand(path: Uint8Array): void {
+/**
+ * Checks what can be checked of an exec without making it.
+ *
+ * @param path The file.
+ * @throws {LibcError} When it would fail.
+ */
+export function checkCommand(path: Uint8Array): void {
   if (isDirectory(statFile(path))) throw new LibcError("exec", Errno.EACCES);
   checkExecutable(path);
   const interpreter = interpreterOf(path);
@@ -120,9 +148,11 @@ function interpreterOf(path: Uint8Array): Uint8Array | undefined {
     : Uint8Array.from(interpreter, (character) => character.charCodeAt(0));
 }
 
-function searchPath(name: Uint8Array): Uint8Array[] {
+function searchPath(
+  name: Uint8Array,
+  path: Uint8Array = toBytes(DEFAULT_PATH),
+): Uint8Array[] {
   if (name.length === 0) return [];
-  const path = getenv("PATH") ?? toBytes(DEFAULT_PATH);
   return splitAt(COLON, path).map((directory) =>
     directory.length === 0
       ? concat(toBytes("./"), name)
@@ -154,15 +184,16 @@ function concat(...parts: readonly Uint8Array[]): Uint8Array {
  * had started it. Ends the process with 126 or 127 when it cannot.
  *
  * @param command The command.
- * @param how Whether and how it detaches.
+ * @param how Whether and how it detaches, and what its pidfile is.
  * @param daemon What `daemonizeStart()` returned.
  * @returns Never; this process is the command then.
  */
 export function becomeCommand(
   command: Command,
-  how: Detachment,
+  how: Detachment & { readonly pidfile: string | undefined },
   daemon: Daemon,
 ): never {
+  const { surroundings } = command;
   try {
     const failure = daemon.isRestart ? undefined : daemonizePostDetach(how);
     if (failure !== undefined) {
@@ -173,6 +204,13 @@ export function becomeCommand(
       const ignored = command.ignored.includes(signal);
       setDisposition(signal, ignored ? "ignore" : "default");
     }
+    let exec: () => never = () => execvp(command.path, command.argv);
+    if (surroundings !== undefined) {
+      const env = environmentIn(surroundings, environment());
+      exec = readyToExec(command.path, command.argv, env);
+      leaveFilesBehind(surroundings, how.pidfile, daemon);
+      enterSurroundings(surroundings);
+    }
     // What has come since the fork: the pidfile goes and we die of it. What
     // comes after this look stays pending until the next line, and kills us
     // there as it would kill the command; the supervisor removes the pidfile.
@@ -182,11 +220,29 @@ export function becomeCommand(
     if (daemon.parent !== undefined && getppid() !== daemon.parent) {
       vlog.fatal(`${DETACH_FAILED}: pid ${daemon.parent} is gone`);
     }
+    if (surroundings !== undefined) setLimits(surroundings);
     setSignalMask([]);
-    execvp(command.path, command.argv);
+    return exec();
   } catch (error) {
+    if (error instanceof SurroundingsError) vlog.fatal(error.message);
     if (!(error instanceof LibcError)) throw error;
     const { message, status } = new CommandError(command.argv[0]!, error);
     vlog.fatal(message, status);
+  }
+}
+
+/**
+ * Gets ready to be a user that may neither open tend's log nor remove its
+ * pidfile. The supervisor, where there is one, removes that in any case.
+ */
+function leaveFilesBehind(
+  { identity }: Surroundings,
+  pidfile: string | undefined,
+  { parent }: Daemon,
+): void {
+  if (identity === undefined) return;
+  holdLogFile();
+  if (pidfile !== undefined && parent !== undefined) {
+    removeFileToUnlink(pidfile);
   }
 }

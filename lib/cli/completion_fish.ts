@@ -41,6 +41,8 @@ function __tend_word
     switch $argv[1]
         case FILE
             __fish_complete_path $argv[2]
+        case DIR
+            __fish_complete_directories $argv[2]
         case TARGET
             if string match -q -- '*/*' $argv[2]
                 __fish_complete_path $argv[2]

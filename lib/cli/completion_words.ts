@@ -2,7 +2,7 @@
  * What shells complete, whichever they are.
  *
  * What stands for a word in the help says how it is completed: a FILE by the
- * names of files, a TARGET by those in the run directory, a COMMAND by those of
+ * names of files, a DIR by those of directories, a TARGET by those in the run directory, a COMMAND by those of
  * programs, and the words below by lists. Anything else is for the user to know.
  *
  * @module

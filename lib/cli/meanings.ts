@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { RLIMITS } from "../../ffi/limit.ts";
 import { logdir, rundir } from "../dirs.ts";
 import { DESTINATIONS, LEVELS, MODULES } from "../vlog_levels.ts";
 
@@ -28,6 +29,24 @@ const MEANINGS: readonly Meaning[] = [
     word: "FILE",
     here: () => "a file; a pidfile that is relative is below RUNDIR",
   },
+  { word: "DIR", here: () => "a directory" },
+  {
+    word: "LIMIT",
+    here: () => "RESOURCE=SOFT[:HARD], numbers, with K, M or G, or\nunlimited",
+  },
+  {
+    word: "RESOURCE",
+    here: () => {
+      const names = Object.keys(RLIMITS).sort();
+      const lines = [names.slice(0, 8), names.slice(8, 13), names.slice(13)];
+      return lines.map((line) => line.join(", ")).join(",\n");
+    },
+  },
+  {
+    word: "USER",
+    here: () => "a user's name or number, with :GROUP for another\ngroup",
+  },
+  { word: "VARIABLE", here: () => "NAME=VALUE; the value is taken as it is" },
   {
     word: "DURATION",
     here: () => "a number and ms, s, m, h or d; seconds without",

@@ -19,15 +19,19 @@ import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
 import type { MonitorState } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
+import type { Surroundings } from "../surroundings.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
+import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { becomeCommand, findCommand } from "./command.ts";
+import { rehearse } from "./rehearsal.ts";
 import {
   RUN_OPTION_GROUPS,
   type RunOption,
   type RunOptionName,
 } from "./run_options.ts";
 import { readRestarting, type Restarting } from "./restart_options.ts";
+import { keptFds, searchIn, surroundingsOf } from "./surroundings_options.ts";
 import type { Verb } from "./verb.ts";
 
 /** `tend run`, and tend without a verb. */
@@ -88,6 +92,8 @@ interface Request {
   readonly logFile: CString | undefined;
   readonly sleepAfter: number | undefined;
   readonly restarting: Restarting;
+  readonly surroundings: Surroundings | undefined;
+  readonly keepFds: readonly number[];
 }
 
 /**
@@ -114,9 +120,15 @@ export function run(
   const { flags, pidfile, logFile, restarting } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
+  const { surroundings } = request;
   const command = {
-    ...findCommand(argv, detach && chdir),
+    ...findCommand(
+      argv,
+      detach && chdir,
+      surroundings && searchIn(surroundings),
+    ),
     ignored: ignoredByCaller(),
+    surroundings,
   };
   const plan: DaemonPlan = {
     name: request.name,
@@ -130,6 +142,7 @@ export function run(
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
     sleepAfter: request.sleepAfter,
+    keepFds: request.keepFds,
     command,
   };
   if ((plan.detach || plan.supervise !== undefined) && threadCount() > 1) {
@@ -138,11 +151,31 @@ export function run(
         "use the executable that `deno task build` makes",
     );
   }
+  if (surroundings !== undefined) prepareFor(surroundings, plan, logFile);
   dropRustHandlers();
   if (logFile !== undefined) openLog(logFile);
   if (flags.has("pidfile")) makeRundirFor(request.pidfileName);
   const daemon = daemonizeStart(plan, fatalSignalBlock);
   becomeCommand(command, plan, daemon);
+}
+
+/**
+ * Finds out what is wrong with what a command is to find, while nothing is
+ * written yet. Where no process of tend's stays there is none to try it in, and
+ * the command's own finds it.
+ */
+function prepareFor(
+  surroundings: Surroundings,
+  { detach, supervise, pidfile, command }: DaemonPlan,
+  logFile: CString | undefined,
+): void {
+  const { identity } = surroundings;
+  if (identity !== undefined && identity.uid !== 0) {
+    if (pidfile !== undefined) checkPidfilePlace(pidfile, identity.uid);
+    if (logFile !== undefined) checkLogFilePlace(logFile);
+  }
+  const isAlone = !detach && supervise === undefined && pidfile === undefined;
+  if (!isAlone && command !== undefined) rehearse(surroundings, command);
 }
 
 /**
@@ -205,6 +238,8 @@ function readOptions(
       : undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
     restarting,
+    surroundings: surroundingsOf(given),
+    keepFds: keptFds(given),
   };
 }
 

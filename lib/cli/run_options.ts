@@ -5,6 +5,7 @@
  */
 import { DAEMON_OPTIONS } from "../daemon_options.ts";
 import type { GivenOption, Option } from "../options.ts";
+import { SURROUNDINGS_OPTIONS } from "./surroundings_options.ts";
 
 /** The options of `tend` beyond those of every daemon. */
 const TEND_OPTIONS = [
@@ -86,6 +87,7 @@ const OPTIONS = [
   ...DAEMON_OPTIONS,
   ...TEND_OPTIONS,
   ...RESTART_OPTIONS,
+  ...SURROUNDINGS_OPTIONS,
   ...LOGGING_OPTIONS,
 ] as const;
 
@@ -99,5 +101,6 @@ export type RunOption = GivenOption<RunOptionName>;
 export const RUN_OPTION_GROUPS = [
   { title: "Daemon options", options: [...DAEMON_OPTIONS, ...TEND_OPTIONS] },
   { title: "Restart options", options: RESTART_OPTIONS },
+  { title: "What COMMAND finds", options: SURROUNDINGS_OPTIONS },
   { title: "Logging options", options: LOGGING_OPTIONS },
 ] as const;

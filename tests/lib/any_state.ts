@@ -28,6 +28,23 @@ export function anyState(random: Random): MonitorState {
     String.fromCodePoint(
       ...list(() => random.pick([1, 10, 34, 92, 0xe4, 0x20ac, 0x1f600])),
     );
+  const id = () => random.pick([0, 65534, 2 ** 32 - 2]);
+  const amount = () => random.pick([0n, 1024n, 2n ** 63n, 2n ** 64n - 1n]);
+  const surroundings = () => ({
+    limits: list(() => ({
+      name: random.pick(["nofile", "core", "as", "rttime"] as const),
+      soft: amount(),
+      hard: amount(),
+    })),
+    nice: maybe(() => random.below(40) - 20),
+    oomScoreAdj: maybe(() => random.below(2001) - 1000),
+    umask: maybe(() => random.below(0o1000)),
+    identity: maybe(() => ({ uid: id(), gid: id(), groups: list(id) })),
+    chdir: maybe(bytes),
+    clearEnv: boolean(),
+    env: list(bytes),
+    noNewPrivileges: boolean(),
+  });
   return {
     phase: random.pick(MONITOR_PHASES),
     policy: random.pick(RESTART_POLICIES),
@@ -43,6 +60,7 @@ export function anyState(random: Random): MonitorState {
       path: bytes(),
       argv: list(bytes),
       ignored: list(() => 1 + random.below(64)),
+      surroundings: maybe(surroundings),
     })),
     pidfile: maybe(text),
     overwritePidfile: boolean(),

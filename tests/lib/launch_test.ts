@@ -60,6 +60,7 @@ Deno.test("launch() passes arguments on as they are", async () => {
     path: toBytes("/bin/sh"),
     argv: [...shell, ...argv],
     ignored: [],
+    surroundings: undefined,
   };
   using child = new LaunchedChild(new Launcher(command, undefined));
   const pid = await child.settled(box);

@@ -25,6 +25,7 @@ const state: MonitorState = {
     path: toBytes("/bin/sleep"),
     argv: [toBytes("sleep"), toBytes("600")],
     ignored: [],
+    surroundings: undefined,
   },
   pidfile,
   overwritePidfile: how === "overwrites",

@@ -1,0 +1,56 @@
+/**
+ * Files of variables: a line `NAME=VALUE` each, and lines that are empty or begin
+ * with `#`. A value is what stands behind the first `=`, as it is: with its
+ * quotes, its blanks and its `$`.
+ *
+ * @module
+ */
+import { splitLines } from "../../ffi/c_string.ts";
+import { readFile } from "../../ffi/file.ts";
+import { LibcError } from "../../ffi/libc.ts";
+import { nameOf } from "../surroundings.ts";
+
+const HASH = "#".charCodeAt(0);
+const EQUALS = "=".charCodeAt(0);
+
+/**
+ * Reads a file of variables.
+ *
+ * @param path The file.
+ * @returns Its entries, as bytes, in their order.
+ * @throws {Error} When it cannot be read or a line is none; the message has the
+ * line's number.
+ */
+export function readEnvFile(path: string): Uint8Array[] {
+  const option = `option --env-file=${path}`;
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = readFile(path);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new Error(`${option}: ${error.message}`, { cause: error });
+  }
+  return splitLines(bytes).flatMap((line, index) => {
+    if (line.length === 0 || line[0] === HASH) return [];
+    const why = checkVariable(line);
+    // Not the line itself: it may be a password's.
+    if (why !== undefined) {
+      throw new Error(`${option}: line ${index + 1}: ${why}`);
+    }
+    return [line];
+  });
+}
+
+/**
+ * Checks an entry of the environment.
+ *
+ * @param entry The entry.
+ * @returns What is wrong with it; `undefined` when it is fine.
+ */
+export function checkVariable(entry: Uint8Array): string | undefined {
+  if (entry.includes(0)) return "a NUL byte cannot be in a variable";
+  if (!entry.includes(EQUALS)) return "not NAME=VALUE";
+  const name = nameOf(entry);
+  if (name === "") return "there is no name before =";
+  return /\s/.test(name) ? "there is a blank in the name" : undefined;
+}
