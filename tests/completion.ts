@@ -35,6 +35,7 @@ const COMPLETED: readonly [string, string, string][] = [
     "[settle][--log-file=./file.pid][x]",
   ],
   ["a file of tend's", "tend --log-file=./fi\tx", "[--log-file=./file.pid][x]"],
+  ["a directory", "tend --chdir=./bi\tx", "[--chdir=./bin/x]"],
   ["a name in the run directory", "tend poke we\tx", "[poke][web][x]"],
   ["several names", "tend poke we\tapi\t", "[poke][web][api]"],
   ["a name that holds a blank", "tend poke my\tx", "[poke][my db][x]"],
@@ -82,6 +83,7 @@ const LEFT_ALONE: readonly [string, string, string][] = [
   ["an option after --", "tend poke -- --js\tx", "[poke][--][--jsx]"],
   ["an option of another verb", "tend poke --tim\tx", "[poke][--timx]"],
   ["a verb behind an option", "tend --detach pok\tx", "[--detach][pokx]"],
+  ["a file for a directory", "tend --chdir=./fi\tx", "[--chdir=./fix]"],
   ["a duration", "tend settle --timeout=\t5s", "[settle][--timeout=5s]"],
   ["the name of a file that is no pidfile", "tend poke tex\tx", "[poke][texx]"],
 ];

@@ -101,7 +101,7 @@ function optionSpecs(option: Option): string[] {
 /** What completes a word in capitals; a blank for nothing. */
 function actionOf(placeholder: string): string {
   if (placeholder === "FILE") return "_files";
-  if (placeholder === "DIR") return "_files -/";
+  if (placeholder === "DIR") return "_path_files -/";
   const isKnown = ["TARGET", "SIG", "VERB", "SHELL", "WHEN"].includes(
     placeholder,
   );

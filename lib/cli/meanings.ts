@@ -38,7 +38,7 @@ const MEANINGS: readonly Meaning[] = [
     word: "RESOURCE",
     here: () => {
       const names = Object.keys(RLIMITS).sort();
-      const lines = [names.slice(0, 8), names.slice(8, 13), names.slice(13)];
+      const lines = [names.slice(0, 7), names.slice(7, 12), names.slice(12)];
       return lines.map((line) => line.join(", ")).join(",\n");
     },
   },

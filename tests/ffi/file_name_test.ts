@@ -9,6 +9,8 @@ import {
   isDirectory,
   isRegularFile,
   isSameFile,
+  isSymbolicLink,
+  lstatFile,
   mkdir,
   O_CREAT,
   O_RDONLY,
@@ -114,6 +116,14 @@ Deno.test("statFile() sees sizes above 4 GiB", async () => {
 Deno.test("isSameFile() is false for two devices with the same inode", () => {
   const stat = statFile("/etc/passwd");
   assertFalse(isSameFile(stat, { ...stat, dev: "1:99999" }));
+});
+
+Deno.test("isSymbolicLink() tells a link from what it leads to", () => {
+  const link = "/proc/self/exe";
+  assertEquals(
+    [lstatFile(link), statFile(link)].map(isSymbolicLink),
+    [true, false],
+  );
 });
 
 Deno.test("isRegularFile() and isDirectory() tell what a file is", () => {

@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
-import { getrlimit, RLIMIT_CORE } from "../../ffi/limit.ts";
+import {
+  getrlimit,
+  RLIM_INFINITY,
+  RLIMIT_CORE,
+  RLIMITS,
+} from "../../ffi/limit.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { ask, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -30,6 +35,31 @@ NAMES.forEach((name, resource) => {
   Deno.test(`getrlimit() of ${resource} is "Max ${name}" of /proc/self/limits`, () => {
     assertEquals(getrlimit(resource), limitIn("/proc/self/limits", name));
   });
+});
+
+Deno.test("RLIMITS has all limits, under the names of prlimit(1)", () => {
+  const { stdout } = new Deno.Command("prlimit", {
+    args: ["--raw", "--noheadings", "--output=RESOURCE"],
+  }).outputSync();
+  const names = new TextDecoder().decode(stdout).trim().toLowerCase();
+  assertEquals(
+    Object.keys(RLIMITS).sort(),
+    names.split("\n").map((name) => name.trim()).sort(),
+  );
+  const described = Object.entries(RLIMITS).map(([name, resource]) => {
+    const { stdout } = new Deno.Command("prlimit", {
+      args: [`--pid=${Deno.pid}`, `--${name}`, "--raw", "--noheadings"]
+        .concat("--output=SOFT,HARD"),
+    }).outputSync();
+    const { soft, hard } = getrlimit(resource);
+    const text = (limit: bigint) =>
+      limit === RLIM_INFINITY ? "unlimited" : String(limit);
+    return [
+      new TextDecoder().decode(stdout).trim(),
+      `${text(soft)} ${text(hard)}`,
+    ];
+  });
+  for (const [prlimits, ours] of described) assertEquals(ours, prlimits);
 });
 
 Deno.test("RLIMIT_CORE is the limit of core dumps", () => {

@@ -11,6 +11,7 @@ import {
   kill,
   namespacePids,
   procStat,
+  readyToExec,
   threadCount,
   waitpid,
 } from "../../ffi/process.ts";
@@ -178,6 +179,27 @@ Deno.test("execvp() throws ENOENT when PATH has no such program", async () => {
     catch (error) { console.log(error.code); }`,
   );
   assertEquals(answer, "ENOENT");
+});
+
+Deno.test("readyToExec() becomes a program with the environment that it is given, a script without #! too", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("script"), 'echo "$A,$1"\n', { mode: 0o755 });
+  const answer = await ask(
+    box,
+    `
+    import { readyToExec } from "${ROOT}/ffi/process.ts";
+    readyToExec("./script", ["name", "b"], ["A=1"])();`,
+  );
+  assertEquals(answer, "1,b");
+});
+
+Deno.test("readyToExec() refuses a NUL, and throws what execvp() does", () => {
+  assertThrows(() => readyToExec("/a", ["a"], ["A=\0"]), TypeError, "NUL byte");
+  const error = assertThrows(
+    readyToExec("/no/such", ["a"], []),
+    LibcError,
+  );
+  assertEquals(error.message, "exec failed (No such file or directory)");
 });
 
 Deno.test("execvp() refuses a NUL in the file and in each argument", () => {

@@ -51,10 +51,25 @@ Deno.test("decodeMonitorState() throws for a field of another kind, or it is a s
       [random.pick(names)]: random.pick(HOSTILE),
     });
     const command = { path: "/a", argv: ["a"], ignored: [13] };
-    const part = random.pick(["path", "argv", "ignored"]);
+    const part = random.pick(["path", "argv", "ignored", "surroundings"]);
     decodesOrThrows({
       ...record,
       command: { ...command, [part]: random.pick(HOSTILE) },
+    });
+    const surroundings = {
+      limits: [{ name: "core", soft: "0", hard: "18446744073709551615" }],
+      identity: { uid: 1, gid: 2, groups: [3] },
+      clearEnv: true,
+      env: ["A=1"],
+      noNewPrivileges: false,
+    };
+    const one = random.pick(Object.keys(surroundings));
+    decodesOrThrows({
+      ...record,
+      command: {
+        ...command,
+        surroundings: { ...surroundings, [one]: random.pick(HOSTILE) },
+      },
     });
   });
 });
@@ -89,6 +104,24 @@ Deno.test("decodeMonitorState() takes a record of a tend that had no monitor's f
   assertEquals([name, monitorFd, restarts, lastStart], ["", -1, 0, undefined]);
 });
 
+Deno.test("decodeMonitorState() takes a record of a tend that gave a command no surroundings", () => {
+  const command = { path: "a", argv: ["a"], ignored: [] };
+  const record = { ...asText(anyState(new Random(1))), command };
+  assertEquals(decodeMonitorState(record).command?.surroundings, undefined);
+});
+
+/** Surroundings of a command in a record, with one field that is another. */
+function withSurroundings(changed: Record<string, unknown>): Json {
+  const surroundings = {
+    limits: [],
+    clearEnv: false,
+    env: [],
+    noNewPrivileges: false,
+    ...changed,
+  };
+  return { path: "a", argv: ["a"], ignored: [], surroundings };
+}
+
 for (const value of [undefined, null, 1, "state", []]) {
   Deno.test(`decodeMonitorState() throws for ${JSON.stringify(value)}`, () => {
     assertThrows(() => decodeMonitorState(value), Error);
@@ -115,6 +148,33 @@ const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
   ],
   ["command", { path: "a", argv: "a", ignored: [] }, "argv is no list"],
   ["command", { path: "a", argv: [], ignored: [65] }, "ignored is no whole"],
+  ...([
+    [{ nice: 20 }, "nice is no whole number"],
+    [{ oomScoreAdj: -1001 }, "oomScoreAdj is no whole number"],
+    [{ umask: 0o1000 }, "umask is no whole number"],
+    [{ identity: { uid: 2 ** 32 - 1, gid: 0, groups: [] } }, "uid is no whole"],
+    [{ identity: { uid: 1, gid: 1, groups: [-1] } }, "groups is no whole"],
+    [{ identity: { uid: 1, gid: 1 } }, "groups is no list"],
+    [{ limits: [{ name: "toString", soft: "1", hard: "1" }] }, "name is none"],
+    [{ limits: [{ name: "as", soft: 1, hard: "1" }] }, "soft is no number of"],
+    [
+      { limits: [{ name: "as", soft: "1", hard: "18446744073709551616" }] },
+      "hard is no number of 64 bits",
+    ],
+    [{ env: ["a\0"] }, "env is no bytes"],
+    [{ chdir: 1 }, "chdir is no bytes"],
+    [{ clearEnv: undefined }, "clearEnv is no boolean"],
+  ] as const).map(([changed, why]): [string, unknown, string] => [
+    "command",
+    withSurroundings(changed),
+    `command is surroundings is ${why}`.replace(
+      /is (uid|gid|groups|name|soft|hard) /,
+      (_, field) =>
+        `is ${
+          ["uid", "gid", "groups"].includes(field) ? "identity" : "limits"
+        } is ${field} `,
+    ),
+  ]),
   ["log", { sequence: -1, levels: [] }, "log is sequence is no whole"],
 ];
 

@@ -123,6 +123,16 @@ Deno.test("closeInheritedFds() closes what the caller has handed down above 2", 
   ]);
 });
 
+Deno.test("closeInheritedFds() leaves those that it is to keep", async () => {
+  const after = await say(
+    `
+    closeInheritedFds([8]);
+    say(fds());`,
+    '"$@" 7</dev/zero 8</dev/full',
+  );
+  assertEquals([after[7], after[8]], [undefined, "/dev/full"]);
+});
+
 Deno.test("closeInheritedFds() leaves what is closed on exec", async () => {
   const file = await say(`
     const mine = open("/dev/zero", O_RDONLY);

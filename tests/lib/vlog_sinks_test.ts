@@ -131,3 +131,19 @@ Deno.test("keepConsole() is where the console is when stderr is another, until d
   );
   assertEquals([stdout, stderr], ["true true 1\n0\n", "kept\n"]);
 });
+
+Deno.test("holdLogFile() has messages written where the file cannot be opened any more", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("log");
+  const { stderr } = await runProgram(
+    box,
+    `
+    import { holdLogFile, setLogFile, SINKS } from "${ROOT}/lib/vlog_sinks.ts";
+    setLogFile(${JSON.stringify(path)});
+    holdLogFile();
+    Deno.renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)});
+    Deno.mkdirSync(${JSON.stringify(path)});
+    SINKS.file({ timestamp: ${LINE.timestamp}, level: "info", text: "a" });`,
+  );
+  assertEquals([stderr, box.read(`${path}.1`)], ["", `${TIME}|a\n`]);
+});

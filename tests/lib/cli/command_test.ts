@@ -225,3 +225,21 @@ Deno.test("becomeCommand() ends with 127 when the command has gone meanwhile", a
   );
   assertEquals([code, stderr], [127, `tend: sh: ${MISSING}\n`]);
 });
+
+Deno.test("findCommand() looks into another PATH, and takes what is relative from another directory", async () => {
+  await using made = await boxWith({ a: 0o755, b: 0o755 });
+  const directory = toBytes(made.box.dir);
+  const find = (name: string, path: string) =>
+    fromBytes(
+      findCommand([toBytes(name)], true, { path: toBytes(path), directory })
+        .path,
+    );
+  assertEquals(find("./a/web", "/no"), made.box.path("./a/web"));
+  assertEquals(find("web", "/no:b"), made.box.path("b/web"));
+  assertEquals(find("/bin/sh", "/no"), "/bin/sh");
+});
+
+Deno.test("findCommand() looks in /bin and /usr/bin where it is told that there is no PATH", () => {
+  const { path } = findCommand([toBytes("sh")], false, { path: undefined });
+  assertEquals(fromBytes(path), "/bin/sh");
+});

@@ -1,0 +1,50 @@
+import { assertEquals } from "@std/assert/equals";
+import { assertThrows } from "@std/assert/throws";
+import { fromBytes } from "../../../ffi/c_string.ts";
+import { readEnvFile } from "../../../lib/cli/env_file.ts";
+import { Sandbox } from "../../sandbox.ts";
+import "../../open_libc.ts";
+
+async function read(text: string): Promise<string[]> {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), text);
+  return readEnvFile(box.path("file")).map(fromBytes);
+}
+
+Deno.test("readEnvFile() takes values as they are, and passes comments over", async () => {
+  assertEquals(
+    await read("# a=1\nA= b 'c'\n\nB=\nC=#d=\n"),
+    ["A= b 'c'", "B=", "C=#d="],
+  );
+});
+
+Deno.test("readEnvFile() takes a last line without an end, and a file without lines", async () => {
+  assertEquals(await read("A=1\nB=2"), ["A=1", "B=2"]);
+  assertEquals(await read(""), []);
+});
+
+for (
+  const [text, why] of [
+    ["A=1\nB\n", "line 2: not NAME=VALUE"],
+    ["\n=1\n", "line 2: there is no name before ="],
+    ["#\n\nexport A=1", "line 3: there is a blank in the name"],
+    [" A=1\n", "line 1: there is a blank in the name"],
+    ["A=1\0\n", "line 1: a NUL byte cannot be in a variable"],
+  ] as const
+) {
+  Deno.test(`readEnvFile() refuses ${JSON.stringify(text)}`, async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("file");
+    Deno.writeTextFileSync(file, text);
+    const error = assertThrows(() => readEnvFile(file), Error);
+    assertEquals(error.message, `option --env-file=${file}: ${why}`);
+  });
+}
+
+Deno.test("readEnvFile() says why a file cannot be read", () => {
+  assertThrows(
+    () => readEnvFile("/proc"),
+    Error,
+    "option --env-file=/proc: read failed (Is a directory)",
+  );
+});
