@@ -232,16 +232,17 @@ export function becomeCommand(
 }
 
 /**
- * Gets ready to be a user that may neither open tend's log nor remove its
- * pidfile. The supervisor, where there is one, removes that in any case.
+ * Gets ready to be somebody who may neither open tend's log, by right or by
+ * limit, nor remove its pidfile. The supervisor, where there is one, removes
+ * that in any case.
  */
 function leaveFilesBehind(
   { identity }: Surroundings,
   pidfile: string | undefined,
   { parent }: Daemon,
 ): void {
-  if (identity === undefined) return;
   holdLogFile();
+  if (identity === undefined) return;
   if (pidfile !== undefined && parent !== undefined) {
     removeFileToUnlink(pidfile);
   }

@@ -13,10 +13,15 @@ interface Example {
   output: string[];
 }
 
-/** The commands of all `console` blocks, with what they print. */
+/**
+ * The commands of all `console` blocks, with what they print. Those of `console
+ * root` are for root alone.
+ */
 function examples(): Example[] {
   const found: Example[] = [];
-  for (const [, block] of README.matchAll(/```console\n(.*?)```/gs)) {
+  const blocks = README.matchAll(/```console( root)?\n(.*?)```/gs);
+  for (const [, isForRoot, block] of blocks) {
+    if (isForRoot && Deno.uid() !== 0) continue;
     for (const line of block!.trimEnd().split("\n")) {
       if (line.startsWith("$ ")) {
         found.push({ command: line.slice(2), output: [] });
