@@ -8,6 +8,7 @@ import {
   MONITORED,
   startBackingOff,
   successorOf,
+  untilItWaits,
 } from "../monitored.ts";
 import { fdsOf, isAlive, parentOf, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -76,6 +77,7 @@ Deno.test("tend --monitor has as many descriptors after a restart as before", as
   await box.tend(...MONITORED, "--", "sleep", "600");
   const first = box.pidfile("web.pid")!;
   const monitor = parentOf(first);
+  await untilItWaits(box, monitor);
   const before = [...fdsOf(monitor).keys()].sort();
   Deno.kill(first, "SIGSEGV");
   await successorOf(first, box);
@@ -107,6 +109,7 @@ Deno.test("tend --monitor needs no more descriptors to back off than before", as
   await box.tend(...LOGGED, "--sleep-after=never", "--", "sleep", "600");
   const first = box.pidfile("web.pid")!;
   const monitor = parentOf(first);
+  await untilItWaits(box, monitor);
   const before = [...fdsOf(monitor).values()];
   Deno.kill(first, "SIGSEGV");
   Deno.kill(await successorOf(first, box), "SIGSEGV");
