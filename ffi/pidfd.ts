@@ -59,7 +59,7 @@ export function pidfdOpen(pid: number): number {
 export function pidfdSendSignal(
   pidfd: number,
   signal: number,
-  value?: number,
+  value?: number | bigint,
 ): void {
   const info = value === undefined ? null : queuedInfo(signal, value);
   checked(
@@ -69,7 +69,10 @@ export function pidfdSendSignal(
 }
 
 /** Without a pid and a user: the kernel would take any for true. */
-function queuedInfo(signal: number, value: number): Uint8Array<ArrayBuffer> {
+function queuedInfo(
+  signal: number,
+  value: number | bigint,
+): Uint8Array<ArrayBuffer> {
   const info = new DataView(new ArrayBuffer(SIGINFO.size));
   info.setInt32(SIGINFO.signo, signal, true);
   info.setInt32(SIGINFO.code, SI_QUEUE, true);

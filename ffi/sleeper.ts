@@ -16,7 +16,9 @@ import {
   GuardWriter,
   type Late,
 } from "./sleeper_guard.ts";
+import { SIGINFO } from "./process.ts";
 import { machineCode, offsetOf } from "./machine_code.ts";
+import { TrialWriter } from "./sleeper_trial.ts";
 import { Errno } from "./libc.ts";
 import { KERNEL_SIGSET_SIZE } from "./signal.ts";
 import { pollfds } from "./wait.ts";
@@ -154,17 +156,18 @@ function writeScript(
     return cell;
   };
 
-  const guardWriter = guard && new GuardWriter(script, guard, late);
+  const info = script.bytes(new Uint8Array(SIGINFO.size));
+  const guarded = guard && {
+    pass: new GuardWriter(script, guard, info, late),
+    trial: new TrialWriter(script, guard, info, late),
+  };
 
   const isGuarded = guard?.pid !== undefined;
   script.step("name", "prctl", [PR_SET_NAME, comm]);
   // A page or two that the kernel has filled for a program that needs a stack.
+  script.step("shrink", "madvise", [...stack, MADV_DONTNEED]);
   const begin = isGuarded ? `${guard.mode}peek` : "sleep";
-  script.step("shrink", "madvise", [...stack, MADV_DONTNEED], {
-    failed: begin,
-    zero: begin,
-    positive: begin,
-  });
+  guarded?.trial.begin(isGuarded ? GUARD_MODES : [""], begin);
   const sleep = (prefix: string, ready: string) => {
     const size = KERNEL_SIGSET_SIZE;
     script.step(`${prefix}sleep`, "ppoll", [fds, watched.length, 0, 0, size], {
@@ -182,7 +185,7 @@ function writeScript(
   };
   if (isGuarded) {
     for (const mode of GUARD_MODES) {
-      guardWriter?.pass(guard.pid, mode, () => sleep(mode, `${mode}read`));
+      guarded?.pass.pass(guard.pid, mode, () => sleep(mode, `${mode}read`));
     }
   } else {
     sleep("", "here");
@@ -209,7 +212,7 @@ function writeScript(
     const gone = [addressOf(where), addressOf(removed)];
     script.step(`${prefix}gone`, "differ", gone, { positive: next });
     script.step(`${prefix}leave`, "chdir", [late("/")]);
-    guardWriter?.try(prefix, execute);
+    guarded?.trial.try(prefix, execute);
     const wake = `${prefix}wake`;
     execute([wake, `${prefix}kept`], late(env));
     // Nothing can be executed, for now. Whatever woke us is still there then.

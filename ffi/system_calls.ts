@@ -10,6 +10,7 @@ import { Signal } from "./signal.ts";
 const NUMBERS = {
   x86_64: {
     read: 0,
+    lseek: 8,
     setitimer: 38,
     kill: 62,
     getpgid: 121,
@@ -44,6 +45,7 @@ const NUMBERS = {
   },
   aarch64: {
     read: 63,
+    lseek: 62,
     setitimer: 103,
     kill: 129,
     getpgid: 155,

@@ -29,7 +29,7 @@ import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
-import { resumeLog, type Vlog, vlogModule } from "./vlog.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -122,7 +122,6 @@ export function resumeMonitor(
   state: MonitorState,
   prepareForSignals: () => void,
 ): Daemon {
-  if (state.log !== undefined) resumeLog(state.log);
   dropRustHandlers();
   const parent = getpid();
   const forked = monitorDaemon(state, imageForDaemons(state.program));

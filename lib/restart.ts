@@ -13,8 +13,8 @@ import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
-/** The ends that are followed by a restart. */
-const ERROR_SIGNALS: readonly number[] = [
+/** The signals by which an end is a crash. */
+export const ERROR_SIGNALS: readonly number[] = [
   Signal.SIGABRT,
   Signal.SIGALRM,
   Signal.SIGBUS,

@@ -35,7 +35,7 @@ import { threadsKeepLocks } from "../ffi/lock.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { threadCount } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
-import type { Guard, Told } from "../ffi/sleeper_guard.ts";
+import type { Guard, Told, Trouble } from "../ffi/sleeper_guard.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import { monitorFileOf } from "./monitor_file.ts";
 import { shownRecord } from "./monitor_hold.ts";
@@ -43,11 +43,24 @@ import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { programName } from "./program_name.ts";
 import { SIGNAL_OF } from "./request.ts";
+import { ERROR_SIGNALS, RESTART_EXIT_CODE } from "./restart.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, TRIAL_STATUS, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** Errors of a moment. */
+const PASSING: readonly number[] = [
+  Errno.EMFILE,
+  Errno.ENFILE,
+  Errno.ENOMEM,
+  Errno.ENOSPC,
+  Errno.EAGAIN,
+];
+/** When to try again to sleep after one, and when at the latest. */
+const TRY_AGAIN_MS = 60_000;
+const LONGEST_TRY_MS = 3_600_000;
 
 /**
  * Falls asleep. Returns only where that cannot be had: then the monitor stays
@@ -97,10 +110,29 @@ export function fallAsleep(
     if (!(error instanceof Error)) throw error;
     for (const fd of inherited) setCloseOnExec(fd, true);
     opened.forEach(close);
-    // Once: what forbids it is there to stay.
-    state.sleepAfter = undefined;
-    vlog.warn(`cannot sleep: ${error.message}, staying awake`);
+    if (isPassing(error)) {
+      tryLater(state, error);
+    } else {
+      // Once: what forbids it is there to stay.
+      state.sleepAfter = undefined;
+      vlog.warn(`cannot sleep: ${error.message}, staying awake`);
+    }
   }
+}
+
+/** What is lacking may be there again: descriptors, memory, room. */
+function isPassing(error: Error): boolean {
+  return error instanceof LibcError && PASSING.includes(error.errno);
+}
+
+/** A try is a start of an image, so it takes ever longer to the next. */
+function tryLater(state: MonitorState, error: Error): void {
+  const { sleepAfter = 0 } = state;
+  if (sleepAfter < TRY_AGAIN_MS) {
+    vlog.warn(`cannot sleep: ${error.message}, staying awake for now`);
+  }
+  const next = Math.max(sleepAfter * 2, TRY_AGAIN_MS);
+  state.sleepAfter = Math.min(next, LONGEST_TRY_MS);
 }
 
 /**
@@ -134,8 +166,6 @@ function guardOf(stage: WokenStage): Guard | undefined {
       record: shownRecord(then),
     };
   };
-  const title = `monitoring pid ${daemonPid} (the program does not start any ` +
-    "more, trying again every 10 seconds)";
   return {
     pid: phase === "backingOff" ? undefined : daemonPid,
     mode: phase === "stopping"
@@ -149,10 +179,32 @@ function guardOf(stage: WokenStage): Guard | undefined {
     told: { stop: told("stopping"), restart: told("restarting") },
     recordFd: monitorFd,
     recordPath: pidfile === undefined ? "" : monitorFileOf(pidfile),
+    pidfile,
     trialEnv: environmentWith({ role: "trial" }),
     trialStatus: TRIAL_STATUS,
-    trouble: [`${programName()}: ${title}`],
+    trouble: troubleOf(state),
+    crashes: { statuses: [RESTART_EXIT_CODE], signals: ERROR_SIGNALS },
     ownEnv: environment(),
+  };
+}
+
+/** What is said when the daemon has crashed and its program does not start. */
+function troubleOf(state: MonitorState): Trouble {
+  const { daemonPid, lastStart, log } = state;
+  const why = "the program does not start any more, trying again every 10 " +
+    "seconds";
+  const count = (lastStart?.count ?? 0) + 1;
+  // Nobody is there to tell the time in the line's own words.
+  const line = `-|00000|daemon_unix(monitor)|ERR|pid ${daemonPid} has ended, ` +
+    `and ${why}\n`;
+  return {
+    argv: [`${programName()}: monitoring pid ${daemonPid} (${why})`],
+    record: shownRecord({
+      ...state,
+      phase: "backingOff",
+      lastStart: { count, pid: 0, ready: false, status: 1, text: why },
+    }),
+    log: log?.file && { file: log.file, line },
   };
 }
 

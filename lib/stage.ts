@@ -16,7 +16,7 @@
  */
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
-import { fchdir } from "../ffi/file.ts";
+import { fchdir, readLink } from "../ffi/file.ts";
 import {
   environment,
   initialEnvironment,
@@ -111,10 +111,12 @@ export function takeStage(): Stage | undefined {
     );
   }
   if (stage.role === "woken") {
+    // First: what is refused from here on has no other place to be said.
+    resumeLogOf(stage.state);
     checkChild(stage.state);
-    const { signalFd, startupFd, notifyFd, deadlineFd, monitorFd } =
-      stage.state;
-    keep({ signalFd, startupFd, notifyFd, deadlineFd, monitorFd });
+    const { signalFd, startupFd, deadlineFd, monitorFd } = stage.state;
+    keep({ signalFd, startupFd, deadlineFd, monitorFd });
+    checkKinds(stage.state);
     keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
     returnTo(stage.cwdFd);
     close(stage.keptFd);
@@ -173,6 +175,15 @@ function returnTo(cwdFd: number): void {
   }
 }
 
+function resumeLogOf({ log }: MonitorState): void {
+  try {
+    if (log !== undefined) resumeLog(log);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw invalid(`state: log: ${error.message}`);
+  }
+}
+
 /** A forged record could have us signal somebody else's process. */
 function checkChild({ phase, daemonPid }: MonitorState): void {
   if (phase === "backingOff") return;
@@ -180,6 +191,33 @@ function checkChild({ phase, daemonPid }: MonitorState): void {
   throw new Error(
     `${STAGE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
   );
+}
+
+/** What `/proc` calls a monitor's descriptors. */
+const KINDS = {
+  signalFd: /^anon_inode:\[signalfd\]$/,
+  startupFd: /^pipe:/,
+  deadlineFd: /^anon_inode:\[timerfd\]$/,
+  monitorFd: /^\//,
+} as const;
+
+/** Of another kind one could be read from for ever, or be another's file. */
+function checkKinds(state: MonitorState): void {
+  for (const [name, kind] of Object.entries(KINDS)) {
+    const fd = state[name as keyof typeof KINDS];
+    if (fd === -1) continue;
+    let file: string;
+    try {
+      file = readLink(`/proc/self/fd/${fd}`);
+    } catch (error) {
+      // Another PID namespace's `/proc` does not tell.
+      if (error instanceof LibcError) continue;
+      throw error;
+    }
+    if (!kind.test(file)) {
+      throw new Error(`${STAGE}: ${name} ${fd} is ${file}`);
+    }
+  }
 }
 
 /** They have come through an exec, and are for no other. */
@@ -258,7 +296,11 @@ function decodeWoken(
   if (!isInteger(keptFd, 3)) throw invalid("keptFd is not a descriptor");
   if (!isInteger(cwdFd, 3)) throw invalid("cwdFd is not a descriptor");
   try {
-    return { role: "woken", state: decodeMonitorState(state), keptFd, cwdFd };
+    const decoded = decodeMonitorState(state);
+    if (decoded.notifyFd !== -1) {
+      throw new Error("notifyFd is one, and nobody waits for a monitor asleep");
+    }
+    return { role: "woken", state: decoded, keptFd, cwdFd };
   } catch (error) {
     if (error instanceof Error) throw invalid(`state: ${error.message}`);
     throw error;

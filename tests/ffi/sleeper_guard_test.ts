@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { close } from "../../ffi/descriptor.ts";
+import { O_RDWR, open } from "../../ffi/file.ts";
+import { fcntlSetlk } from "../../ffi/lock.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../ffi/pidfd.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { childrenOf, isAlive, look, signalsIn } from "../proc.ts";
@@ -9,7 +11,11 @@ import "../open_libc.ts";
 
 /** Says whether it gets so far, by the file `ok`; else how it was started. */
 const PROGRAM = `
-  if [ "$HOW" = trial ]; then test -e ok && exit 123; exit 1; fi
+  if [ "$HOW" = trial ]; then
+    if [ -e hang ]; then echo >hangs; exec sleep 600; fi
+    test -e ok && exit 123
+    exit 1
+  fi
   echo "awake as $$, $HOW"`;
 
 /** The daemons' answer to SIGTERM and SIGUSR1. */
@@ -44,10 +50,17 @@ const GUARDED: SleeperOptions = {
     },
     recordFd,
     recordPath: "record",
+    pidfile: "pidfile",
     trialEnv: ["HOW=trial"],
     trialStatus: 123,
-    trouble: ["trouble"],
-    ownEnv: ["OWN=1"],
+    trouble: {
+      argv: ["trouble"],
+      record: new Uint8Array(9).fill(0x74),
+      log: { file: "log", line: "trouble\\n" },
+    },
+    crashes: { statuses: [5, 6], signals: [Signal.SIGKILL, Signal.SIGSEGV] },
+    // By which the sandbox finds it.
+    ownEnv: ["OWN=1", \`TEND_TEST_SANDBOX=\${Deno.cwd()}\`],
   }`,
   argv: ["sh", "-c", PROGRAM],
   env: ["HOW=running"],
@@ -144,7 +157,7 @@ Deno.test("sleeperImage() knows of a signal that has come together with its daem
 });
 
 /** Queues a signal with a value, as `sigqueue()` does. */
-function queue(pid: number, signal: number, value: number): void {
+function queue(pid: number, signal: number, value: number | bigint): void {
   const pidfd = pidfdOpen(pid);
   try {
     pidfdSendSignal(pidfd, signal, value);
@@ -181,7 +194,8 @@ for (
     repair(box);
     // What has no name in Deno.
     await box.run(["sh", "-c", `kill -${signal} ${sleeper.pid}`]);
-    for (const value of [0, 99]) queue(sleeper.pid, signal, value);
+    const values = [0n, 99n, 1n << 32n, (1n << 32n) + 15n];
+    for (const value of values) queue(sleeper.pid, signal, value);
     await box.until(
       "it has looked",
       () => signalsIn(sleeper.pid, "ShdPnd").length === 0,
@@ -245,41 +259,137 @@ Deno.test("sleeperImage() ends as after SIGTERM when its daemon was killed by it
   assertEquals(box.read(box.path("record")), "another's");
 });
 
-Deno.test("sleeperImage() tries a program that fails again, and shows that it does", async () => {
-  await using box = await Sandbox.create();
-  const { sleeper, daemon } = await startGuarding(box, {
-    under: [
-      "strace",
-      "-qq",
-      "-o",
-      "trace",
-      "-e",
-      "inject=rt_sigtimedwait:error=EAGAIN",
-      ...GUARDED.under!,
-    ],
-  });
-  assertEquals(sleeper.proc("cmdline"), "sleeper\0");
+/** Starts one whose daemon has crashed and whose program does not start. */
+async function startTroubled(box: Sandbox): Promise<Sleeper> {
+  Deno.writeTextFileSync(box.path("pidfile"), "left behind");
+  const { sleeper, daemon } = await startGuarding(box);
   Deno.kill(daemon, "SIGKILL");
   await box.until(
     "it shows that",
     () => sleeper.proc("cmdline") === "trouble\0",
   );
-  assertEquals(sleeper.proc("environ"), "OWN=1\0");
+  await sleeper.isHelpless("rt_sigtimedwait");
+  return sleeper;
+}
+
+Deno.test("sleeperImage() shows, notes and logs that its program does not start", async () => {
+  await using box = await Sandbox.create();
+  const sleeper = await startTroubled(box);
+  assertEquals(sleeper.proc("environ").split("\0")[0], "OWN=1");
+  assertEquals(
+    [box.read(box.path("record")), box.read(box.path("log"))],
+    ["ttttttttt", "trouble\n"],
+  );
+});
+
+Deno.test("sleeperImage() tries a program that fails again, and wakes up as it would have", async () => {
+  await using box = await Sandbox.create();
+  const sleeper = await startTroubled(box);
+  // Whoever asks for a restart does not have it wait.
+  queue(sleeper.pid, 36, Signal.SIGTERM);
+  await box.until(
+    "it has tried",
+    () => signalsIn(sleeper.pid, "ShdPnd").length === 0,
+  );
+  await sleeper.isHelpless("rt_sigtimedwait");
+  assertEquals(box.read(box.path("log")), "trouble\n");
   repair(box);
+  queue(sleeper.pid, 36, Signal.SIGTERM);
   const { stdout } = await sleeper.finished();
   assertEquals(stdout, `awake as ${sleeper.pid}, running\n`);
 });
 
-Deno.test("sleeperImage() ends by a signal while its program fails", async () => {
+Deno.test("sleeperImage() tries again for a restart that was asked for, and shows that", async () => {
   await using box = await Sandbox.create();
-  const { sleeper, daemon } = await startGuarding(box);
-  Deno.kill(daemon, "SIGKILL");
+  const { sleeper } = await startGuarding(box);
+  queue(sleeper.pid, 36, Signal.SIGTERM);
+  await box.until(
+    "it shows that",
+    () => sleeper.proc("cmdline") === "trouble\0",
+  );
   await sleeper.isHelpless("rt_sigtimedwait");
-  Deno.kill(sleeper.pid, "SIGTERM");
-  const { code, stdout } = await sleeper.finished();
-  assertEquals([code, stdout], [1, ""]);
-  assertEquals(box.exists(box.path("record")), false);
+  repair(box);
+  queue(sleeper.pid, 36, Signal.SIGTERM);
+  const { stdout } = await sleeper.finished();
+  assertEquals(stdout, `awake as ${sleeper.pid}, restarted\n`);
 });
+
+const ENDS: readonly [string, (pid: number) => void][] = [
+  ["SIGTERM", (pid) => Deno.kill(pid, "SIGTERM")],
+  ["a request", (pid) => queue(pid, 35, Signal.SIGTERM)],
+];
+for (const [what, end] of ENDS) {
+  Deno.test(`sleeperImage() ends by ${what} while its program fails, and leaves nothing`, async () => {
+    await using box = await Sandbox.create();
+    const sleeper = await startTroubled(box);
+    end(sleeper.pid);
+    const { code, stdout } = await sleeper.finished();
+    assertEquals([code, stdout], [1, ""]);
+    assertEquals(
+      ["record", "pidfile"].map((name) => box.exists(box.path(name))),
+      [false, false],
+    );
+  });
+
+  Deno.test(`sleeperImage() ends by ${what} while its program hangs`, async () => {
+    await using box = await Sandbox.create();
+    Deno.writeTextFileSync(box.path("hang"), "");
+    const { sleeper, daemon } = await startGuarding(box);
+    Deno.kill(daemon, "SIGKILL");
+    await box.until("it is tried", () => box.read(box.path("hangs")));
+    end(sleeper.pid);
+    assertEquals((await sleeper.finished()).code, 1);
+    await box.until("nothing is left", () => box.processes().length === 0);
+  });
+}
+
+Deno.test("sleeperImage() leaves a pidfile that somebody holds", async () => {
+  await using box = await Sandbox.create();
+  const sleeper = await startTroubled(box);
+  const fd = open(box.path("pidfile"), O_RDWR);
+  try {
+    fcntlSetlk(fd);
+    Deno.kill(sleeper.pid, "SIGTERM");
+    await sleeper.finished();
+    assertEquals(box.read(box.path("pidfile")), "left behind");
+  } finally {
+    close(fd);
+  }
+});
+
+for (
+  const [how, status] of [["exit 0", 0], ["exit 3", 3], ["kill -HUP $$", 1]]
+) {
+  Deno.test(`sleeperImage() ends when its program fails and the daemon has ended by "${how}"`, async () => {
+    await using box = await Sandbox.create();
+    const { sleeper, daemon } = await startGuarding(box, {
+      before: GUARDED.before!.replace(
+        "echo >started",
+        () => `trap '${how}' USR2; echo >started`,
+      ),
+    });
+    Deno.kill(daemon, "SIGUSR2");
+    assertEquals((await sleeper.finished()).code, status);
+    assertEquals(box.exists(box.path("log")), false);
+  });
+}
+
+for (const status of [5, 6]) {
+  Deno.test(`sleeperImage() tries again when the daemon has ended by status ${status}`, async () => {
+    await using box = await Sandbox.create();
+    const { sleeper, daemon } = await startGuarding(box, {
+      before: GUARDED.before!.replace(
+        "echo >started",
+        `trap 'exit ${status}' USR2; $&`,
+      ),
+    });
+    Deno.kill(daemon, "SIGUSR2");
+    await box.until(
+      "it shows that",
+      () => sleeper.proc("cmdline") === "trouble\0",
+    );
+  });
+}
 
 Deno.test("sleeperImage() tries its program when there is no daemon, as soon as it wakes up", async () => {
   await using box = await Sandbox.create();

@@ -6,6 +6,7 @@ import {
 } from "../../ffi/descriptor.ts";
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { environ, environment } from "../../ffi/environment.ts";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
@@ -19,6 +20,7 @@ import {
   takeStage,
 } from "../../lib/stage.ts";
 import type { MonitorState } from "../../lib/monitor_state.ts";
+import { signalfd } from "../../ffi/signal.ts";
 import { timerfd } from "../../ffi/wait.ts";
 import { forAny, Random } from "../random.ts";
 import { CONFIG, ROOT } from "../program.ts";
@@ -35,7 +37,8 @@ function anyStage(random: Random): Stage {
   if (random.below(2) === 0) {
     const keptFd = random.pick([3, 14, INT_MAX]);
     const cwdFd = random.pick([3, 15, INT_MAX]);
-    return { role: "woken", state: anyState(random), keptFd, cwdFd };
+    const state = { ...anyState(random), notifyFd: -1 };
+    return { role: "woken", state, keptFd, cwdFd };
   }
   return {
     role: random.pick(ROLES),
@@ -261,7 +264,8 @@ Deno.test("takeStage() refuses a descriptor that is not open", () => {
 
 /** A monitor's state whose descriptors are open. */
 function wokenStage(changes: Partial<MonitorState>): Stage {
-  const [signalFd, deadlineFd, monitorFd] = [timerfd(), timerfd(), timerfd()];
+  const [signalFd, deadlineFd] = [signalfd([]), timerfd()];
+  const monitorFd = open("/dev/null", O_RDONLY);
   const keptFd = timerfd();
   const cwdFd = open(".", O_RDONLY);
   for (const fd of [signalFd, deadlineFd, monitorFd, keptFd, cwdFd]) {
@@ -270,6 +274,7 @@ function wokenStage(changes: Partial<MonitorState>): Stage {
   const none = { startupFd: -1, notifyFd: -1 };
   const state = {
     ...anyState(new Random(1)),
+    log: undefined,
     ...none,
     signalFd,
     deadlineFd,
@@ -356,3 +361,33 @@ function existsFile(path: string): boolean {
     return false;
   }
 }
+
+for (const name of ["signalFd", "deadlineFd", "monitorFd"] as const) {
+  Deno.test(`takeStage() refuses a monitor's whose ${name} is something else`, () => {
+    const { readFd, writeFd } = pipe2();
+    setCloseOnExec(readFd, false);
+    try {
+      const stage = wokenStage({ phase: "backingOff", [name]: readFd });
+      const error = assertThrows(
+        () => take(encodeStage(stage, Deno.pid)),
+        Error,
+      );
+      assertMatch(
+        error.message,
+        new RegExp(`^TEND_STAGE: ${name} ${readFd} is pipe:`),
+      );
+    } finally {
+      close(readFd);
+      close(writeFd);
+    }
+  });
+}
+
+Deno.test("decodeStage() refuses a monitor that somebody would wait for", () => {
+  const stage = wokenStage({ notifyFd: 7 });
+  assertThrows(
+    () => decodeStage(encodeStage(stage, 1)),
+    Error,
+    "state: notifyFd is one",
+  );
+});
