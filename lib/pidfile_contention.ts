@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/dirname";
 import { close } from "../ffi/descriptor.ts";
-import { O_NOCTTY, O_NONBLOCK, O_RDONLY, open } from "../ffi/file.ts";
+import { fstat, isRegularFile, O_RDONLY } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { pidfdOpen } from "../ffi/pidfd.ts";
@@ -18,6 +18,7 @@ import {
   waitReadable,
 } from "../ffi/wait.ts";
 import { FATAL_SIGNALS, fatalSignalRun } from "./fatal_signal.ts";
+import { openIfRegular } from "./pidfile_state.ts";
 
 /** How often to look where the kernel cannot wake us. */
 const LOOK_AGAIN_MS = 20;
@@ -83,7 +84,7 @@ function ifToBeHad(make: () => number): number | undefined {
 export function holderOf(path: string): number | undefined {
   let fd: number;
   try {
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    fd = openIfRegular(path, O_RDONLY);
   } catch (error) {
     if (error instanceof LibcError && error.errno === Errno.ENOENT) {
       return undefined;
@@ -91,7 +92,7 @@ export function holderOf(path: string): number | undefined {
     throw error;
   }
   try {
-    return fcntlGetlk(fd);
+    return isRegularFile(fstat(fd)) ? fcntlGetlk(fd) : undefined;
   } finally {
     close(fd);
   }

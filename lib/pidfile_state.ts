@@ -15,6 +15,7 @@ import {
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
+  O_PATH,
   O_RDONLY,
   O_RDWR,
   open,
@@ -72,9 +73,8 @@ export function pidfileState(
   }
   let fd: number;
   try {
-    // Not blocking: it may be a FIFO. Asking for a lock needs no write access.
-    const mode = deleteIfStale ? O_RDWR : O_RDONLY;
-    fd = open(pidfile, mode | O_NONBLOCK | O_NOCTTY);
+    // Asking for a lock needs no write access.
+    fd = openIfRegular(pidfile, deleteIfStale ? O_RDWR : O_RDONLY);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     if (error.errno === Errno.ENOENT && deleteIfStale) return { kind: "none" };
@@ -89,6 +89,34 @@ export function pidfileState(
     return { kind: "error", errno: error.errno };
   } finally {
     close(fd);
+  }
+}
+
+/**
+ * Opens a file, which may be somebody else's by way of a link. To open a device
+ * or a FIFO is an event for it, a watchdog's for example; to look at it is none.
+ *
+ * @param path The file.
+ * @param mode `O_RDONLY` or `O_RDWR`.
+ * @returns A descriptor; of anything but a regular file it is one to look at
+ * alone.
+ * @throws {LibcError} As `open()`.
+ */
+export function openIfRegular(path: string, mode: number): number {
+  const look = open(path, O_PATH);
+  if (!isRegularFile(fstat(look))) return look;
+  const flags = mode | O_NONBLOCK | O_NOCTTY;
+  try {
+    return open(`/proc/self/fd/${look}`, flags);
+  } catch (error) {
+    // Where /proc is not mounted.
+    const isNoProc = error instanceof LibcError &&
+      error.errno === Errno.ENOENT;
+    if (!isNoProc) throw error;
+    return open(path, flags);
+  } finally {
+    // Nobody's lock goes with it: it was not opened.
+    close(look);
   }
 }
 

@@ -9,9 +9,9 @@
  *
  * The last one of a pidfile may be the user's own, as those below `/run` often
  * are. Nothing but names in that very directory are made, renamed or removed
- * there; no link is followed, and a file that is there already has to be root's,
- * with one name. So the user can spoil the pidfile of a daemon that is the
- * user's anyway, and nothing else.
+ * there; no link is followed to write, and a file that is there already has to be
+ * root's, with one name; what is no regular file is not even opened. So the user
+ * can spoil the pidfile of a daemon that is the user's anyway, and nothing else.
  *
  * @module
  */

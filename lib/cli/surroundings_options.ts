@@ -146,8 +146,8 @@ function variablesIn(given: readonly GivenOption[]): Uint8Array[] {
 }
 
 /** Of several with one name the last. */
-function lastOfEach<T>(all: readonly T[], nameOf: (one: T) => string): T[] {
-  return [...new Map(all.map((one) => [nameOf(one), one])).values()];
+function lastOfEach<T>(all: readonly T[], keyOf: (one: T) => string): T[] {
+  return [...new Map(all.map((one) => [keyOf(one), one])).values()];
 }
 
 /**

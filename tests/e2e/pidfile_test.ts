@@ -4,7 +4,7 @@ import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
-import { fdsOf, isAlive, parentOf } from "../proc.ts";
+import { fdsOf, isAlive, look, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const START = ["--detach", "--pidfile=web.pid", "--", "sleep", "600"];
@@ -187,6 +187,20 @@ Deno.test("tend --pidfile aborts when the file is a link to a device", async () 
   Deno.mkdirSync(box.path("run"));
   Deno.symlinkSync("/dev/null", box.runPath("web.pid"));
   await assertRefused(box, "Invalid argument");
+});
+
+Deno.test("tend --pidfile does not open what is no regular file", async () => {
+  await using box = await Sandbox.create();
+  Deno.mkdirSync(box.path("run"));
+  await box.run(["mkfifo", "fifo"]);
+  Deno.symlinkSync(box.path("fifo"), box.runPath("web.pid"));
+  // It waits until somebody opens the other end.
+  const writer = box.start(["sh", "-c", "echo x >fifo"]);
+  await box.until("it waits", () => look(writer.pid)?.state === "S");
+  const { code, stderr } = await box.tend(...START);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "pidfile check failed (Invalid argument)");
+  assertEquals(isAlive(writer.pid), true);
 });
 
 Deno.test("tend --pidfile aborts when the file is a link to itself", async () => {

@@ -206,6 +206,19 @@ for (const detach of [[], ["--detach"]]) {
   });
 }
 
+Deno.test("tend tries what COMMAND finds where its caller has SIGCHLD ignored", async () => {
+  await using box = await Sandbox.create();
+  const { code, stdout, stderr } = await box.run([
+    ...["env", "--ignore-signal=CHLD", TEND, "--monitor", "-v=console:err"],
+    ...["--nice=7", "--", "sh", "-c", "nice"],
+  ]);
+  assertEquals({ code, stdout, stderr }, {
+    code: 0,
+    stdout: "7\n",
+    stderr: "",
+  });
+});
+
 Deno.test("tend runs a script without #! with the environment that was asked for", async () => {
   await using box = await Sandbox.create();
   Deno.writeTextFileSync(box.path("script"), "echo $A\n", { mode: 0o755 });
