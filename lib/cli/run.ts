@@ -20,9 +20,9 @@ import type { MonitorState } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import type { Surroundings } from "../surroundings.ts";
+import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
-import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { becomeCommand, findCommand } from "./command.ts";
 import { rehearse } from "./rehearsal.ts";
 import {
@@ -90,6 +90,7 @@ interface Request {
   readonly pidfileName: string;
   readonly pidfile: string | undefined;
   readonly logFile: CString | undefined;
+  readonly isDefaultLog: boolean;
   readonly sleepAfter: number | undefined;
   readonly restarting: Restarting;
   readonly surroundings: Surroundings | undefined;
@@ -153,7 +154,10 @@ export function run(
   }
   if (surroundings !== undefined) prepareFor(surroundings, plan, logFile);
   dropRustHandlers();
-  if (logFile !== undefined) openLog(logFile);
+  if (logFile !== undefined) {
+    if (request.isDefaultLog) makeDirectory(logdir());
+    openLog(logFile);
+  }
   if (flags.has("pidfile")) makeRundirFor(request.pidfileName);
   const daemon = daemonizeStart(plan, fatalSignalBlock);
   becomeCommand(command, plan, daemon);
@@ -234,8 +238,9 @@ function readOptions(
     pidfile: flags.has("pidfile") ? makePidfileName(pidfileName) : undefined,
     logFile: flags.has("log-file")
       // The working directory is another by the time of the first message.
-      ? absolutePath(last("log-file") ?? defaultLogFile(name))
+      ? absolutePath(last("log-file") ?? join(logdir(), `${name}.log`))
       : undefined,
+    isDefaultLog: last("log-file") === undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
     restarting,
     surroundings: surroundingsOf(given),
@@ -256,11 +261,6 @@ function setVerbosity(spec: string): void {
     if (!(error instanceof TypeError)) throw error;
     throw new UsageError(`option --verbose=${spec}: ${error.message}`);
   }
-}
-
-function defaultLogFile(name: string): string {
-  makeDirectory(logdir());
-  return join(logdir(), `${name}.log`);
 }
 
 function openLog(logFile: CString): void {

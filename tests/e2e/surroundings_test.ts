@@ -359,6 +359,13 @@ for (
     assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
     assertEquals(box.processes(), []);
     assertEquals(box.runFiles(), []);
-    assertEquals(box.exists(box.path("log/web.log")), false);
+    assertEquals(
+      [...Deno.readDirSync(box.dir)].map(({ name }) => name).sort(),
+      [
+        "0.err",
+        "0.out",
+        "variables",
+      ],
+    );
   });
 }
