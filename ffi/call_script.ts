@@ -92,6 +92,16 @@ export class CallScript {
   }
 
   /**
+   * Says what is in a word at first.
+   *
+   * @param cell The word.
+   * @param value The value.
+   */
+  set({ cell }: Cell, value: number | bigint): void {
+    this.#view.setBigInt64(cell, BigInt(value), true);
+  }
+
+  /**
    * Has a word hold an address.
    *
    * @param cell The word.

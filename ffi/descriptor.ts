@@ -51,8 +51,11 @@ const libc = bind({
 export const F_DUPFD = 0;
 const F_GETFD = 1;
 const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
+const O_NONBLOCK = 0o4000;
 const STDERR = 2;
 
 /** Closed on exec. */
@@ -230,6 +233,18 @@ export function closesOnExec(fd: number): boolean | undefined {
 export function setCloseOnExec(fd: number, on: boolean): void {
   const flags = on ? FD_CLOEXEC : 0;
   checked("fcntl(F_SETFD)", libc.fcntl(fd, F_SETFD, flags));
+}
+
+/**
+ * Has reading return when there is nothing to read, in every process that has
+ * the same open file: one end of a pipe, not the other.
+ *
+ * @param fd The descriptor.
+ * @throws {LibcError} `EBADF` when it is not open.
+ */
+export function setNonBlocking(fd: number): void {
+  const flags = checked("fcntl(F_GETFL)", libc.fcntl(fd, F_GETFL, 0));
+  checked("fcntl(F_SETFL)", libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
 /**

@@ -3,12 +3,26 @@
  *
  * @module
  */
-import { cString, fromBytes, splitStrings, toBytes } from "./c_string.ts";
+import {
+  type CString,
+  cString,
+  fromBytes,
+  splitStrings,
+  toBytes,
+} from "./c_string.ts";
 import { readFile } from "./file.ts";
-import { bind, symbol } from "./libc.ts";
+import { bind, checked, symbol } from "./libc.ts";
 
 const libc = bind({
   getenv: { parameters: ["buffer" /* const char * */], result: "pointer" },
+  setenv: {
+    parameters: [
+      "buffer", // const char *name
+      "buffer", // const char *value
+      "i32", // int overwrite
+    ],
+    result: "i32",
+  },
   strlen: { parameters: ["pointer" /* const char * */], result: "usize" },
 });
 
@@ -26,6 +40,17 @@ export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
   const bytes = new Uint8Array(Number(libc.strlen(value)));
   Deno.UnsafePointerView.copyInto(value, bytes);
   return bytes;
+}
+
+/**
+ * Sets a variable.
+ *
+ * @param name Its name.
+ * @param value Its value.
+ * @throws {LibcError} `ENOMEM`.
+ */
+export function setenv(name: string, value: CString): void {
+  checked("setenv", libc.setenv(cString(name), cString(value), 1));
 }
 
 /**

@@ -115,6 +115,7 @@ const STATX = {
   mode: 28,
   ino: 32,
   bytes: 40,
+  ctime: 96,
   devMajor: 136,
   devMinor: 140,
 } as const;
@@ -135,6 +136,8 @@ export interface FileStat {
   readonly gid: number;
   /** Size in bytes. */
   readonly size: bigint;
+  /** When it was written or changed otherwise, in nanoseconds since 1970. */
+  readonly ctime: bigint;
 }
 
 /**
@@ -257,6 +260,8 @@ function statx(
     uid: u32(STATX.uid),
     gid: u32(STATX.gid),
     size: view.getBigUint64(STATX.bytes, true),
+    ctime: view.getBigInt64(STATX.ctime, true) * 1_000_000_000n +
+      BigInt(u32(STATX.ctime + 8)),
   };
 }
 

@@ -41,7 +41,9 @@ export const Errno = {
   ENOSYS: 38,
   ELOOP: 40,
   EREMOTE: 66,
+  EAFNOSUPPORT: 97,
   EALREADY: 114,
+  EINPROGRESS: 115,
 } as const;
 
 /**

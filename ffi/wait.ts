@@ -5,7 +5,14 @@
  */
 import { close } from "./descriptor.ts";
 import { type CString, cString } from "./c_string.ts";
-import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
 
 const libc = bind({
   poll: {
@@ -49,10 +56,15 @@ const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
 const TFD_TIMER_ABSTIME = 1;
 const IN_CLOEXEC = 0o2000000;
 const IN_MODIFY = 0x2;
+const IN_ATTRIB = 0x4;
 const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
+const IN_CREATE = 0x100;
 const IN_DELETE = 0x200;
+const IN_DELETE_SELF = 0x400;
+const IN_MOVE_SELF = 0x800;
 const POLLIN = 1;
+export const POLLOUT = 4;
 const INT_MAX = 0x7fff_ffff;
 
 /** `struct pollfd`. */
@@ -100,16 +112,33 @@ export function waitReadable(
 }
 
 /**
+ * Waits until a descriptor can be written, or never will be.
+ *
+ * @param fd The descriptor.
+ * @param timeout How long, in milliseconds.
+ * @returns Whether that has come before the time was over.
+ * @throws {LibcError} `ENOMEM`.
+ */
+export function waitWritable(fd: number, timeout: number): boolean {
+  const bytes = new Uint8Array(pollfds([fd], POLLOUT).buffer);
+  return uninterrupted("poll", () => libc.poll(bytes, 1n, timeout)) > 0;
+}
+
+/**
  * What `poll()` is given.
  *
  * @param fds The descriptors of which is asked whether they can be read.
+ * @param events What is asked of them instead.
  * @returns A `struct pollfd` for each.
  */
-export function pollfds(fds: readonly number[]): DataView<ArrayBuffer> {
+export function pollfds(
+  fds: readonly number[],
+  events: number = POLLIN,
+): DataView<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(POLLFD.size * fds.length));
   fds.forEach((fd, i) => {
     view.setInt32(i * POLLFD.size + POLLFD.fd, fd, true);
-    view.setInt16(i * POLLFD.size + POLLFD.events, POLLIN, true);
+    view.setInt16(i * POLLFD.size + POLLFD.events, events, true);
   });
   return view;
 }
@@ -197,4 +226,26 @@ export function inotifyChanges(directory: CString, file: CString): number {
     throw error;
   }
   return fd;
+}
+
+/**
+ * Makes a descriptor that can be read once something in a directory has come,
+ * gone or changed, or the directory itself has gone.
+ *
+ * @param directory The directory.
+ * @returns The descriptor; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyDirectory(directory: CString): number {
+  const path = cString(directory);
+  const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
+  const mask = IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB |
+    IN_DELETE_SELF | IN_MOVE_SELF;
+  try {
+    checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }

@@ -70,7 +70,9 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     ENOSYS: "Function not implemented",
     ELOOP: "Too many levels of symbolic links",
     EREMOTE: "Object is remote",
+    EAFNOSUPPORT: "Address family not supported by protocol",
     EALREADY: "Operation already in progress",
+    EINPROGRESS: "Operation now in progress",
   } satisfies Record<keyof typeof Errno, string>;
   const said = Object.entries(Errno).map(([name, n]) => [name, strerror(n)]);
   assertEquals(Object.fromEntries(said), words);

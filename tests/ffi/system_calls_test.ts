@@ -34,6 +34,7 @@ const CALLS: Record<SystemCall, true> = {
   getppid: true,
   setsid: true,
   write: true,
+  writev: true,
   pwrite64: true,
   prctl: true,
   execve: true,
