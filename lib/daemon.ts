@@ -18,12 +18,17 @@ import {
 } from "./detach.ts";
 import { dropRustHandlers } from "./fatal_signal.ts";
 import { PIDFILE_FD } from "./locked_file.ts";
-import { monitorDaemon, type MonitoredDaemon } from "./monitor.ts";
+import {
+  type CommandMeans,
+  monitorDaemon,
+  type MonitoredDaemon,
+} from "./monitor.ts";
 import { checkNotMonitored, takeMonitorFile } from "./monitor_hold.ts";
 import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { catchSignals } from "./pass_on.ts";
 import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
+import { inUse } from "./readiness.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
@@ -40,6 +45,8 @@ export interface Daemon {
   readonly notifyFd: number;
   /** Whether it was forked by a monitor that has left its caller before. */
   readonly isRestart: boolean;
+  /** What it is given as a command. */
+  readonly means: CommandMeans;
   /** The process that has forked it; `undefined` in the caller's own. */
   readonly parent: number | undefined;
   /** The descriptor that holds the pidfile's lock, if there is one. */
@@ -78,8 +85,12 @@ export function daemonizeStart(
       checkNotMonitored(pidfile);
     }
   }
+  if (stage === undefined && plan.ready !== undefined) {
+    const obstacle = inUse(plan.ready);
+    if (obstacle !== undefined) vlog.fatal(obstacle);
+  }
   let notifyFd = stage?.notifyFd ?? -1;
-  let forked: MonitoredDaemon = { notifyFd, isRestart: false };
+  let forked: MonitoredDaemon = { notifyFd, isRestart: false, means: {} };
   let parent: number | undefined;
   if (stage?.role === "daemon") {
     // One that a monitor has started finds nothing to close any more.
@@ -102,6 +113,7 @@ export function daemonizeStart(
       ? {
         notifyFd: leaveSessionLeader(plan, signalFd, notifyFd),
         isRestart: false,
+        means: {},
       }
       : monitorDaemon(firstState(plan, supervise, signalFd, notifyFd), image);
     close(signalFd);
@@ -174,6 +186,11 @@ function firstState(
     signalFd,
     startupFd: -1,
     notifyFd,
+    ready: plan.ready,
+    readinessFd: -1,
+    lookAgain: 0,
+    fileBefore: undefined,
+    statusText: undefined,
     deadline: undefined,
     backingOffUntil: undefined,
     // Now, and not when it is wanted: then there may be none to be had.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Command, RestartPolicy } from "./monitor_state.ts";
+import type { Command, Readiness, RestartPolicy } from "./monitor_state.ts";
 import type { Throttle } from "./restart_throttle.ts";
 
 /** What kind of daemon a process becomes. */
@@ -36,6 +36,11 @@ export interface DaemonPlan {
    * closed on exec, so each later daemon has them from its monitor.
    */
   readonly keepFds: readonly number[];
+  /**
+   * When it is ready; without it, when it is its command or says so. Only where
+   * somebody watches it.
+   */
+  readonly ready: Readiness | undefined;
   /** What it becomes; without it, it is this program itself. */
   readonly command: Command | undefined;
 }

@@ -155,6 +155,7 @@ function toPlan(options: DaemonOptions): DaemonPlan {
       ? undefined
       : makePidfileName(pidfile === true ? undefined : pidfile),
     overwritePidfile: options.overwritePidfile ?? false,
+    ready: undefined,
     supervise: options.monitor ? "on-crash" : undefined,
     throttle: DEFAULT_THROTTLE,
     onCrash: undefined,

@@ -24,6 +24,7 @@ import {
   startupFailed,
 } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
+import { waitingLine } from "./waiting_line.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
@@ -112,15 +113,18 @@ export function leaveSessionLeader(
  * has failed, with the child's exit status then.
  */
 function forkAndEndParent(
-  { pidfile }: DaemonPlan,
+  plan: DaemonPlan,
   child: Child,
   signalFd: number,
   whenReady: (pid: number) => void,
   callerFd?: number,
 ): number {
+  const { pidfile } = plan;
+  // The caller's own process alone has nobody to tell.
+  const line = callerFd === undefined ? waitingLine(plan) : undefined;
   let forked: StartedFork;
   try {
-    forked = forkAndWaitForStartup(child, signalFd, callerFd);
+    forked = forkAndWaitForStartup(child, signalFd, callerFd, line);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     vlog.fatal(`${DETACH_FAILED}: ${error.message}`);

@@ -17,12 +17,20 @@ import { abandonStart, dispatch } from "./monitor_table.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
+import {
+  closeMeans,
+  isReady,
+  prepareReadiness,
+  type ReadyMeans,
+  speaksItself,
+} from "./readiness.ts";
 import { REQUEST_SIGNALS, requestOf } from "./request.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep, maySleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
 import { readStartup } from "./startup.ts";
+import { relayedStderr, wantsStderr } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -32,12 +40,26 @@ const PREPARE_AFTER_MS = 1_000;
 /** When to try again to make a process, where there is none to be had. */
 const TRY_AGAIN_MS = 10_000;
 
+/** So long a monitor stays awake for a daemon that has said something new. */
+const TALKATIVE_MS = 60_000;
+
+/** When a daemon that was ready last did so, in milliseconds since boot. */
+let heardAt = -Infinity;
+
 /** What a daemon is to know of its monitor. */
 export interface MonitoredDaemon {
   /** For `forkNotifyStartup()`. */
   readonly notifyFd: number;
   /** Whether there was one before it: the caller has long gone. */
   readonly isRestart: boolean;
+  /** What it is given as a command. */
+  readonly means: CommandMeans;
+}
+
+/** What a command is given beyond what its caller has. */
+export interface CommandMeans extends ReadyMeans {
+  /** What is its standard error, in place of `/dev/null`. */
+  readonly stderrFd?: number;
 }
 
 /**
@@ -84,6 +106,7 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  *    daemon die of it, or kills it next, must not get a new one; so the wish is
  *    noted before the end is seen.
  * 2. Start-up. A daemon that was ready and has died since was ready first.
+ *    So it is with what the daemon says of itself.
  * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
  *    sends it anew: none is overlooked.
  * 4. The deadline.
@@ -92,9 +115,17 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
-  const watched = [signalFd, startupFd, deadlineFd, state.notifyFd]
+  // Of a daemon that is not its command yet, nothing is asked.
+  const readinessFd = startupFd === -1 ? state.readinessFd : -1;
+  const { notifyFd } = state;
+  const watched = [signalFd, startupFd, deadlineFd, notifyFd, readinessFd]
     .filter((fd) => fd !== -1);
   let patience = maySleep(state, watched) ? sleepAfter ?? -1 : -1;
+  // One that has more to say from time to time is not to wake us each time.
+  const isTalkative = bootTime() < heardAt + TALKATIVE_MS;
+  if (patience !== -1 && isTalkative) {
+    patience = Math.max(patience, TALKATIVE_MS);
+  }
   let ready: number[] | undefined;
   if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
@@ -112,8 +143,15 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
     abandonStart(state);
   }
   if (ready.includes(startupFd)) hearOfStartup(state);
+  if (ready.includes(readinessFd)) {
+    const { phase, statusText } = state;
+    hearOfReadiness(state);
+    const hasNews = statusText !== state.statusText;
+    if (phase === "running" && hasNews) heardAt = bootTime();
+  }
   reapChildren(state);
-  if (ready.includes(deadlineFd)) {
+  // Unless it was another's that has become pointless since we looked.
+  if (ready.includes(deadlineFd) && state.deadline === deadline) {
     dispatch(state, { kind: "deadline" });
   }
 }
@@ -127,7 +165,12 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
   starter.prepare();
   const status = { kind: "signaled", signal: Signal.SIGSEGV } as const;
   const throttle = { ...state.throttle, limit: undefined };
-  const copy: MonitorState = { ...state, lastRestart: undefined, throttle };
+  const copy: MonitorState = {
+    ...state,
+    lastRestart: undefined,
+    throttle,
+    readinessFd: -1,
+  };
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
     crashed(copy, { ...status, coreDumped: true });
     isDaemonDue(copy);
@@ -156,6 +199,13 @@ function hearOfStartup(state: MonitorState): void {
   dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
 }
 
+/** Looks whether the daemon is ready, or has said something. */
+function hearOfReadiness(state: MonitorState): void {
+  if (isReady(state) && state.phase === "notReady") {
+    dispatch(state, { kind: "ready" });
+  }
+}
+
 /** Waits for every child that has ended: a monitor may inherit some. */
 function reapChildren(state: MonitorState): void {
   for (;;) {
@@ -167,6 +217,9 @@ function reapChildren(state: MonitorState): void {
       // end with it, when it has started a command that has it too.
       hearOfStartup(state);
       continue;
+    }
+    if (isDaemon && state.phase === "notReady" && speaksItself(state)) {
+      hearOfReadiness(state);
     }
     const status = waitpid(pid);
     if (isDaemon) dispatch(state, { kind: "ended", status });
@@ -191,10 +244,17 @@ function startDaemon(
     if (state.restartMsg === undefined) state.lastRestart = bootTime();
   }
   let start: Start;
+  let means: CommandMeans = {};
   try {
+    means = prepareReadiness(state);
+    if (wantsStderr(state)) {
+      const stderrFd = relayedStderr();
+      if (stderrFd !== undefined) means = { ...means, stderrFd };
+    }
     start = starter.start(state);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
+    closeMeans(means);
     if (!state.everReady) {
       dropMonitorFile(state);
       vlog.fatal(`could not start: ${error.message}`);
@@ -212,8 +272,9 @@ function startDaemon(
     setSubprogramName("");
     if (state.coreDumped) disableCoreDumps();
     // One that is started anew before it was ever ready has a caller still.
-    return { notifyFd: start.notifyFd, isRestart: state.everReady };
+    return { notifyFd: start.notifyFd, isRestart: state.everReady, means };
   }
+  closeMeans(means);
   // After the fork: the daemon's users wait for it, and not for our log.
   if (state.restartMsg !== undefined) {
     vlog.info(`${state.restartMsg}, restarting`);

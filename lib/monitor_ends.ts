@@ -16,7 +16,9 @@ import { removeLeftovers } from "./pidfile.ts";
 import { processStatusMsg } from "./process_status.ts";
 import { isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
+import { closeReadiness } from "./readiness.ts";
 import { startupFailed } from "./startup.ts";
+import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -51,16 +53,17 @@ export function startFailed(
   state: MonitorState,
   { status }: { status: WaitStatus },
 ): void {
-  noteStart(state, {
-    pid: state.daemonPid,
-    ready: false,
-    status: exitStatusOf(status),
-    text: processStatusMsg(status),
-  });
-  if (!state.everReady || state.policy === "no") {
+  const { daemonPid: pid, name } = state;
+  const text = processStatusMsg(status);
+  noteStart(state, { pid, ready: false, status: exitStatusOf(status), text });
+  if (isFinal(state)) {
     noteEnd(state, status);
     removeFiles(state);
     if (state.phase === "stopping") exit(exitStatusOf(status));
+    if (state.phase === "notReady") {
+      const { code } = status.kind === "exited" ? status : { code: 0 };
+      vlog.fatal(`${name}: died before it was ready, ${text}`, code || 1);
+    }
     startupFailed(
       status,
       state.policy === "no"
@@ -69,7 +72,9 @@ export function startFailed(
     );
   }
   vlog.err(
-    `fork child died before signaling startup (${processStatusMsg(status)})`,
+    state.phase === "notReady"
+      ? `pid ${pid} died before it was ready, ${text}`
+      : `fork child died before signaling startup (${text})`,
   );
   // Whoever ends it on purpose while it starts wants no other.
   const isStop = status.kind === "signaled" &&
@@ -81,19 +86,49 @@ export function startFailed(
   }
 }
 
+/** Whether a start that comes to nothing is the last one. */
+function isFinal({ everReady, policy }: MonitorState): boolean {
+  return !everReady || policy === "no";
+}
+
+/**
+ * A start came to nothing because we have ended the daemon.
+ *
+ * @param state What the monitor knows.
+ * @param status How it ended.
+ * @param text Why.
+ */
+export function startGivenUp(
+  state: MonitorState,
+  status: WaitStatus,
+  text: string,
+): void {
+  noteStart(state, { pid: state.daemonPid, ready: false, status: 1, text });
+  if (isFinal(state)) {
+    noteEnd(state, status);
+    removeFiles(state);
+    vlog.fatal(`${state.name}: ${text}`);
+  }
+  vlog.err(`pid ${state.daemonPid} ${text}`);
+  crashed(state, status, text);
+}
+
 /**
  * The daemon has died of an error: there will be another, now or when the last
  * restart is long enough ago.
  *
  * @param state What the monitor knows.
  * @param status How it ended.
+ * @param text The same in words.
  */
-export function crashed(state: MonitorState, status: WaitStatus): void {
+export function crashed(
+  state: MonitorState,
+  status: WaitStatus,
+  text = `died, ${processStatusMsg(status)}`,
+): void {
   noteEnd(state, status);
   state.crashes++;
-  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} died, ${
-    processStatusMsg(status)
-  }`;
+  state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} ${text}`;
   state.exitStatus = exitStatusOf(status);
   if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
   state.hookDue = true;
@@ -134,6 +169,7 @@ export function backOffUntil(
   deadline: number | undefined,
 ): void {
   closeStartup(state);
+  closeReadiness(state);
   state.phase = "backingOff";
   startIsDue(state);
   if (deadline === undefined) return;
@@ -194,6 +230,8 @@ function leave(state: MonitorState, warn = false): never {
 
 /** @returns Whether the daemon had left something. */
 function removeFiles(state: MonitorState): boolean {
+  // All that the daemon has written comes before what we say of it.
+  stopRelay();
   // The last word, for whoever has the file open.
   publish(state);
   dropMonitorFile(state);

@@ -81,6 +81,8 @@ export interface MonitorRecord {
   readonly backingOffUntil: number | undefined;
   /** Why the monitor has ended, and left this: its daemon ended too often. */
   readonly gaveUp: string | undefined;
+  /** What the daemon says of its state. */
+  readonly statusText: string | undefined;
   /** The command with its arguments; long ones are cut. */
   readonly command: readonly string[];
   /** The monitor's log file. */
@@ -102,6 +104,7 @@ const RECORD: {
   lastStart: optional(START_OUTCOME),
   backingOffUntil: optional(time),
   gaveUp: optional(text),
+  statusText: optional(text),
   command: listOf(text),
   logFile: optional(text),
 };

@@ -206,6 +206,7 @@ function recordOf(state: MonitorState): MonitorRecord {
     lastStart: state.lastStart,
     backingOffUntil: state.backingOffUntil,
     gaveUp: state.gaveUp,
+    statusText: state.statusText,
     command: (state.command?.argv ?? ownArgv()).map(fromBytes),
     logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
   };

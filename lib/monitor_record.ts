@@ -24,6 +24,8 @@ import {
   type DaemonEnd,
   MONITOR_PHASES,
   type MonitorState,
+  type Readiness,
+  READY_WAYS,
   RESTART_POLICIES,
   type StartOutcome,
 } from "./monitor_state.ts";
@@ -67,6 +69,13 @@ const SURROUNDINGS: Decoder<Surroundings> = fields<Surroundings>({
   clearEnv: boolean,
   env: listOf(bytes),
   noNewPrivileges: boolean,
+});
+
+/** When a daemon is ready. */
+const READINESS: Decoder<Readiness> = fields<Readiness>({
+  how: oneOf(READY_WAYS),
+  operand: text,
+  timeout: time,
 });
 
 /** What each field of a record holds. A missing one does not compile. */
@@ -117,6 +126,11 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     signalFd: integer(0),
     startupFd: integer(-1),
     notifyFd: integer(-1),
+    ready: optional(READINESS),
+    readinessFd: orElse(-1, integer(-1)),
+    lookAgain: orElse(0, integer(0)),
+    fileBefore: optional(text),
+    statusText: optional(text),
     deadline: optional(time),
     backingOffUntil: optional(time),
     monitorFd: orElse(-1, integer(-1)),

@@ -13,7 +13,11 @@ import type { LogState } from "./vlog.ts";
 export const MONITOR_PHASES = [
   /** The daemon is forked and has not said that it is ready. */
   "starting",
-  /** The daemon runs. */
+  /** The daemon is its command, and is not ready yet. */
+  "notReady",
+  /** The daemon was not ready in time, and has been told to end. */
+  "timedOut",
+  /** The daemon runs, and is ready. */
   "running",
   /** The daemon has been told to end, and another is to follow it. */
   "restarting",
@@ -56,6 +60,34 @@ export interface Command {
   readonly ignored: readonly number[];
   /** What it is to find otherwise than its caller has it, if anything. */
   readonly surroundings: Surroundings | undefined;
+}
+
+/** How it may show that a daemon is ready, besides by its exec. */
+export const READY_WAYS = [
+  /** It says so, as systemd's daemons do. */
+  "notify",
+  /** It writes a newline to a descriptor, as those of s6 do. */
+  "fd",
+  /** Something accepts connections. */
+  "tcp",
+  "unix",
+  /** A file appears, or changes. */
+  "file",
+  /** It has lived for some time. */
+  "delay",
+] as const;
+
+/** When a daemon is ready. */
+export interface Readiness {
+  /** In which way that shows. */
+  readonly how: typeof READY_WAYS[number];
+  /**
+   * The descriptor, `[HOST:]PORT`, the absolute path, or milliseconds; empty
+   * for `notify`.
+   */
+  readonly operand: string;
+  /** How long that may take, in milliseconds. */
+  readonly timeout: number;
 }
 
 /** How a daemon ended. */
@@ -150,9 +182,22 @@ export interface MonitorState {
   startupFd: number;
   /** Written when the first daemon is ready; -1 afterwards. */
   notifyFd: number;
-  /** When backing off is over, in milliseconds since boot. */
+  /** When the daemon is ready; without it, when it is its command. */
+  readonly ready: Readiness | undefined;
+  /** Read when the daemon may be ready, or says something; -1 without that. */
+  readinessFd: number;
+  /** After how many milliseconds to look again whether it is ready. */
+  lookAgain: number;
+  /** The file that is to appear, as it was before the start. */
+  fileBefore: string | undefined;
+  /** What the daemon says of its state: `STATUS=`. */
+  statusText: string | undefined;
+  /**
+   * When backing off is over, or the patience with a daemon, in milliseconds
+   * since boot.
+   */
   deadline: number | undefined;
-  /** The same in milliseconds since 1970, as it was when that was set. */
+  /** When backing off is over in milliseconds since 1970, as it was then. */
   backingOffUntil: number | undefined;
   /** The monitor's file, whose lock says that it lives; -1 without one. */
   readonly monitorFd: number;

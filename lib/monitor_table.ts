@@ -20,8 +20,16 @@ import { publish } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import type { MonitorRequest } from "./request.ts";
+import {
+  killDaemon,
+  noLongerAwaited,
+  notInTime,
+  notReadyYet,
+  timedOutAndEnded,
+} from "./monitor_ready.ts";
 import { isCrash } from "./restart.ts";
 import { forkNotifyStartup } from "./startup.ts";
+import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
@@ -49,14 +57,28 @@ const TABLE: {
   starting: {
     signal: passOnAndNote,
     ready: (state) => {
-      state.phase = "running";
-      state.readySince = bootTime();
-      const { daemonPid: pid } = state;
-      noteStart(state, { pid, ready: true, status: 0, text: undefined });
-      becameReady(state);
+      if (state.ready === undefined) runs(state);
+      else notReadyYet(state);
     },
     ended: startFailed,
     deadline: impossible,
+    stop: tell("stopping"),
+    restart: tell("restarting"),
+  },
+  notReady: {
+    signal: passOnAndNote,
+    ready: runs,
+    ended: startFailed,
+    deadline: notInTime,
+    stop: tell("stopping"),
+    restart: tell("restarting"),
+  },
+  timedOut: {
+    signal: passOnAndNote,
+    // Too late.
+    ready: () => {},
+    ended: timedOutAndEnded,
+    deadline: killDaemon,
     stop: tell("stopping"),
     restart: tell("restarting"),
   },
@@ -74,9 +96,9 @@ const TABLE: {
   restarting: {
     signal: passOnAndNote,
     // Of the start that is given up. Its caller got what it asked for.
-    ready: becameReady,
+    ready: becameReadyAnyway,
     ended: startAnew,
-    deadline: impossible,
+    deadline: killDaemon,
     stop: tell("stopping"),
     // Once more, perhaps by a stronger signal.
     restart: tell("restarting"),
@@ -96,12 +118,12 @@ const TABLE: {
   },
   stopping: {
     signal: passOnAndNote,
-    ready: becameReady,
+    ready: becameReadyAnyway,
     ended: (state, event) => {
       if (state.everReady) ended(state, event.status);
       else startFailed(state, event);
     },
-    deadline: impossible,
+    deadline: killDaemon,
     // Once more, perhaps by a stronger signal.
     stop: tell("stopping"),
     // The end that was wanted first is for good.
@@ -132,6 +154,7 @@ function tell(
   phase: MonitorPhase,
 ): (state: MonitorState, request: MonitorRequest) => void {
   return (state, { signal }) => {
+    noLongerAwaited(state);
     state.phase = phase;
     passOn(signal, state.daemonPid);
   };
@@ -154,10 +177,28 @@ function passOnAndNote(
   state: MonitorState,
   { received: { signal, fromKernel } }: { received: ReceivedSignal },
 ): void {
-  if (STOP_SIGNALS.includes(signal)) state.phase = "stopping";
+  if (STOP_SIGNALS.includes(signal)) {
+    noLongerAwaited(state);
+    state.phase = "stopping";
+  }
   // The terminal has sent it to the whole process group.
   if (fromKernel && isInOurGroup(state.daemonPid)) return;
   passOn(signal, state.daemonPid);
+}
+
+/** The daemon is ready, and is to stay. */
+function runs(state: MonitorState): void {
+  noLongerAwaited(state);
+  state.phase = "running";
+  state.readySince = bootTime();
+  const { daemonPid: pid } = state;
+  noteStart(state, { pid, ready: true, status: 0, text: undefined });
+  becameReady(state);
+}
+
+/** One that is told to end becomes its command first; is that ready to be? */
+function becameReadyAnyway(state: MonitorState): void {
+  if (state.ready === undefined) becameReady(state);
 }
 
 /**
@@ -167,6 +208,8 @@ function passOnAndNote(
 function becameReady(state: MonitorState): void {
   state.everReady = true;
   if (state.notifyFd === -1) return;
+  // What the daemon has written comes before our caller's prompt.
+  stopRelay();
   if (state.detachError !== undefined) {
     // The daemon has left; it would be lost if we gave up for this.
     vlog.warn(`${state.detachError}, the monitor holds what the caller gave`);

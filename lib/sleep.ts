@@ -79,6 +79,7 @@ export function fallAsleep(
     state.startupFd,
     state.deadlineFd,
     state.monitorFd,
+    state.readinessFd,
   ].filter((fd) => fd !== -1);
   try {
     if (state.monitorFd !== -1 && threadCount() > 1 && !threadsKeepLocks()) {
@@ -148,8 +149,10 @@ export function maySleep(
   { command, phase, signalFd, notifyFd }: MonitorState,
   watched: readonly number[],
 ): boolean {
-  // A caller that waits for us is not to wait for us to wake up.
-  if (notifyFd !== -1) return false;
+  // A caller that waits for us is not to wait for us to wake up. And whoever
+  // looks for the daemon from time to time has no time to sleep.
+  const isBusy = phase === "notReady" || phase === "timedOut";
+  if (notifyFd !== -1 || isBusy) return false;
   return command !== undefined || phase === "backingOff" ||
     watched.every((fd) => fd === signalFd);
 }

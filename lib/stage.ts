@@ -114,8 +114,9 @@ export function takeStage(): Stage | undefined {
     // First: what is refused from here on has no other place to be said.
     resumeLogOf(stage.state);
     checkChild(stage.state);
-    const { signalFd, startupFd, deadlineFd, monitorFd } = stage.state;
-    keep({ signalFd, startupFd, deadlineFd, monitorFd });
+    const { signalFd, startupFd, deadlineFd } = stage.state;
+    const { monitorFd, readinessFd } = stage.state;
+    keep({ signalFd, startupFd, deadlineFd, monitorFd, readinessFd });
     checkKinds(stage.state);
     keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
     returnTo(stage.cwdFd);

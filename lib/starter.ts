@@ -6,7 +6,7 @@
  */
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { Launcher } from "./launch.ts";
-import type { MonitorState } from "./monitor_state.ts";
+import type { MonitorState, Readiness } from "./monitor_state.ts";
 import type { SelfImage } from "./self_image.ts";
 import { forkForStartup } from "./startup.ts";
 
@@ -28,6 +28,11 @@ export type Start =
     readonly status: WaitStatus;
   };
 
+/** A launch has no place for what a command is given to say that it is ready. */
+function needsMeans(ready: Readiness | undefined): boolean {
+  return ready?.how === "notify" || ready?.how === "fd";
+}
+
 /** Starts the daemons of one monitor. */
 export class Starter {
   readonly #image: SelfImage | undefined;
@@ -41,13 +46,14 @@ export class Starter {
    * monitor forks in place.
    */
   constructor(
-    { command, pidfile, overwritePidfile, policy }: MonitorState,
+    { command, pidfile, overwritePidfile, policy, ready }: MonitorState,
     image: SelfImage | undefined,
   ) {
     this.#image = image;
     this.#makeLauncher = () =>
       command === undefined || overwritePidfile || policy === "no" ||
-        image !== undefined || command.surroundings !== undefined
+        image !== undefined || command.surroundings !== undefined ||
+        needsMeans(ready)
         ? undefined
         : new Launcher(command, pidfile);
   }

@@ -27,13 +27,14 @@ import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { pidfdOpen } from "../ffi/pidfd.ts";
-import { waitReadable } from "../ffi/wait.ts";
+import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
 import { processStatusMsg } from "./process_status.ts";
 import type { SelfImage } from "./self_image.ts";
 import { environmentWith, type StartStage } from "./stage.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
+import type { WaitingLine } from "./waiting_line.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
@@ -204,6 +205,7 @@ export function readStartup(
  * descriptor of `signalfd()`.
  * @param callerFd The write end of a pipe to a process that waits for us, if
  * there is one. When that has been killed, the child is told to end.
+ * @param line What is shown meanwhile, if anything.
  * @returns Which process this is, and in the parent how the start came out.
  * @throws {LibcError} When the pipe cannot be made or `fork()` fails.
  */
@@ -211,6 +213,7 @@ export function forkAndWaitForStartup(
   child: Child,
   signalFd: number,
   callerFd = -1,
+  line?: WaitingLine,
 ): StartedFork {
   const forked = forkForStartup(child);
   if (forked.role === "child") return forked;
@@ -218,10 +221,19 @@ export function forkAndWaitForStartup(
   // Not by SIGCHLD: our other threads, if there are any, take that away.
   const endFd = endOf(pid);
   let stopSignal: number | undefined;
+  const since = bootTime();
   for (;;) {
+    const watched = [startupFd, signalFd, callerFd, endFd]
+      .filter((fd) => fd !== -1);
+    const passed = bootTime() - since;
     const ready = waitReadable(
-      [startupFd, signalFd, callerFd, endFd].filter((fd) => fd !== -1),
+      watched,
+      line === undefined ? -1 : 1000 - Math.floor(passed % 1000),
     );
+    if (ready === undefined) {
+      line?.show(Math.round((bootTime() - since) / 1000));
+      continue;
+    }
     if (callerFd !== -1 && ready.includes(callerFd)) {
       callerFd = -1;
       passOn(Signal.SIGTERM, pid);
@@ -232,6 +244,7 @@ export function forkAndWaitForStartup(
     stopSignal = passOnPending(signalFd, pid) ?? stopSignal;
     if (ready.includes(startupFd) || ready.includes(endFd)) break;
   }
+  line?.clear();
   if (endFd !== -1) close(endFd);
   const startup = readStartup(pid, startupFd, child.image === undefined);
   return { role: "parent", pid, startup, stopSignal };

@@ -144,8 +144,19 @@ function openForAppending(path: CString): number {
  * @throws {LibcError} When there is no descriptor to be had.
  */
 export function keepConsole(): number {
-  consoleFd = dupFrom(STDERR, STDERR + 1, true);
+  // Once: for a second daemon the console is another than stderr.
+  if (consoleFd === STDERR) consoleFd = dupFrom(STDERR, STDERR + 1, true);
   return consoleFd;
+}
+
+/**
+ * Has a number free for something else.
+ *
+ * @param fd The number; the console gets a higher one.
+ * @throws {LibcError} When there is no descriptor to be had.
+ */
+export function moveConsole(fd: number): void {
+  if (consoleFd === fd) consoleFd = dupFrom(consoleFd, fd + 1, true);
 }
 
 /** Lets go of what {@linkcode keepConsole} has kept. */

@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { close, read, setCloseOnExec } from "../../ffi/descriptor.ts";
-import { fromBytes, toBytes } from "../../ffi/c_string.ts";
-import { environment, getenv } from "../../ffi/environment.ts";
+import {
+  close,
+  dup3,
+  dupFrom,
+  read,
+  setCloseOnExec,
+} from "../../ffi/descriptor.ts";
+import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { environment, getenv, setenv } from "../../ffi/environment.ts";
 import {
   absolutePath,
   checkExecutable,
@@ -33,16 +39,20 @@ import {
   SurroundingsError,
 } from "../surroundings.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
-import { holdLogFile } from "../vlog_sinks.ts";
+import { holdLogFile, moveConsole } from "../vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("tend");
 
+/** Where a command says that it is ready. */
+const NOTIFY_SOCKET = "NOTIFY_SOCKET";
 const COLON = ":".charCodeAt(0);
 /** Where a shell looks without PATH; what glibc's `confstr()` says. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 /** As much of a script as the kernel looks at. */
 const SCRIPT_HEAD = 256;
+
+const STDERR = 2;
 
 /** A command that cannot be run. */
 export class CommandError extends Error {
@@ -204,9 +214,15 @@ export function becomeCommand(
       const ignored = command.ignored.includes(signal);
       setDisposition(signal, ignored ? "ignore" : "default");
     }
+    // Whatever else the command's environment is to be.
+    const { notifySocket } = daemon.means;
+    if (notifySocket !== undefined) setenv(NOTIFY_SOCKET, notifySocket);
     let exec: () => never = () => execvp(command.path, command.argv);
     if (surroundings !== undefined) {
-      const env = environmentIn(surroundings, environment());
+      const env = environmentIn(
+        withNotifySocket(surroundings, notifySocket),
+        environment(),
+      );
       exec = readyToExec(command.path, command.argv, env);
       leaveFilesBehind(surroundings, how.pidfile, daemon);
       enterSurroundings(surroundings);
@@ -220,6 +236,8 @@ export function becomeCommand(
     if (daemon.parent !== undefined && getppid() !== daemon.parent) {
       vlog.fatal(`${DETACH_FAILED}: pid ${daemon.parent} is gone`);
     }
+    give(daemon);
+    // Last: a low limit would hinder us too.
     if (surroundings !== undefined) setLimits(surroundings);
     setSignalMask([]);
     return exec();
@@ -229,6 +247,15 @@ export function becomeCommand(
     const { message, status } = new CommandError(command.argv[0]!, error);
     vlog.fatal(message, status);
   }
+}
+
+function withNotifySocket(
+  surroundings: Surroundings,
+  notifySocket: CString | undefined,
+): Surroundings {
+  if (notifySocket === undefined) return surroundings;
+  const entry = concat(toBytes(`${NOTIFY_SOCKET}=`), toBytes(notifySocket));
+  return { ...surroundings, env: [...surroundings.env, entry] };
 }
 
 /**
@@ -246,4 +273,18 @@ function leaveFilesBehind(
   if (pidfile !== undefined && parent !== undefined) {
     removeFileToUnlink(pidfile);
   }
+}
+
+/** Gives the command what it is to have beyond what its caller has. */
+function give({ notifyFd, means }: Daemon): void {
+  const { pipe, stderrFd } = means;
+  if (stderrFd !== undefined) dup3(stderrFd, STDERR, 0);
+  if (pipe === undefined) return;
+  const { fd, number } = pipe;
+  // What has the number by now is closed. Two things must not be: our words if
+  // the exec fails, and what tells our parent of it.
+  moveConsole(number);
+  if (notifyFd === number) dupFrom(notifyFd, number + 1, true);
+  if (fd === number) setCloseOnExec(fd, false);
+  else dup3(fd, number, 0);
 }

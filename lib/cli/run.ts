@@ -16,7 +16,7 @@ import type { DaemonPlan } from "../daemon_plan.ts";
 import { parseSleepAfter } from "../daemon_options.ts";
 import { logdir, makeDirectory } from "../dirs.ts";
 import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
-import type { MonitorState } from "../monitor_state.ts";
+import type { MonitorState, Readiness } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import type { Surroundings } from "../surroundings.ts";
@@ -25,6 +25,7 @@ import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
 import { rehearse } from "./rehearsal.ts";
+import { parseReady } from "./ready_option.ts";
 import {
   RUN_OPTION_GROUPS,
   type RunOption,
@@ -57,8 +58,11 @@ no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
       "it ran in the foreground and ended, or failed\nto start",
     ],
     ["128 + N", "signal N killed COMMAND in the foreground"],
-    ["0", "with --detach: COMMAND runs"],
-    ["1", "tend failed, or COMMAND was killed at its start"],
+    ["0", "with --detach: COMMAND runs, and is ready"],
+    [
+      "1",
+      "tend failed, or COMMAND was killed at its start or was\nnot ready in time",
+    ],
     ["2", "wrong usage"],
     ["126", "COMMAND may not be executed"],
     ["127", "COMMAND is not there"],
@@ -71,6 +75,10 @@ no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
     [
       "tend run --monitor -- ./job",
       "runs a job in the foreground, as in a container",
+    ],
+    [
+      "tend run --detach --pidfile=db.pid --ready=notify -- redis-server db.conf",
+      "returns when the database says that it works",
     ],
     ["tend -- man tend", "runs a command that is called as a verb is"],
   ],
@@ -95,6 +103,7 @@ interface Request {
   readonly restarting: Restarting;
   readonly surroundings: Surroundings | undefined;
   readonly keepFds: readonly number[];
+  readonly ready: Readiness | undefined;
 }
 
 /**
@@ -118,7 +127,7 @@ export function run(
     );
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
-  const { flags, pidfile, logFile, restarting } = request;
+  const { flags, pidfile, logFile, restarting, ready } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
   const { surroundings } = request;
@@ -139,9 +148,12 @@ export function run(
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
     supervise: restarting.policy ??
-      (pidfile !== undefined && !flags.has("exec") ? "no" : undefined),
+      (ready !== undefined || (pidfile !== undefined && !flags.has("exec"))
+        ? "no"
+        : undefined),
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
+    ready,
     sleepAfter: request.sleepAfter,
     keepFds: request.keepFds,
     command,
@@ -228,6 +240,13 @@ function readOptions(
       `options --exec and --${other} exclude each other: a monitor stays`,
     );
   }
+  const ready = parseReady(last("ready"), last("ready-timeout"));
+  if (flags.has("exec") && ready !== undefined) {
+    throw new UsageError(
+      `options --exec and --ready=${ready.how} exclude each other: a tend ` +
+        "stays, to see whether COMMAND is ready",
+    );
+  }
   const name = last("name") ?? commandName;
   if (flags.has("name")) checkName(name);
   const pidfileName = last("pidfile") ?? `${name}.pid`;
@@ -245,6 +264,7 @@ function readOptions(
     restarting,
     surroundings: surroundingsOf(given),
     keepFds: keptFds(given),
+    ready,
   };
 }
 

@@ -6,6 +6,7 @@
 import { DAEMON_OPTIONS } from "../daemon_options.ts";
 import type { GivenOption, Option } from "../options.ts";
 import { SURROUNDINGS_OPTIONS } from "./surroundings_options.ts";
+import { READY_OPTIONS } from "./ready_option.ts";
 
 /** The options of `tend` beyond those of every daemon. */
 const TEND_OPTIONS = [
@@ -15,6 +16,7 @@ const TEND_OPTIONS = [
     help: "with --pidfile, leave no tend process behind;\n" +
       "the pidfile goes stale when COMMAND ends",
   },
+  ...READY_OPTIONS,
   {
     name: "name",
     value: "required",

@@ -55,6 +55,7 @@ for (
       lastStart: { count: 1, pid, ready: true, status: 0, text: undefined },
       backingOffUntil: undefined,
       gaveUp: undefined,
+      statusText: undefined,
       command: ["sleep", "600", "0"],
       logFile: box.path("log/web.log"),
     });

@@ -6,6 +6,7 @@
 import {
   MONITOR_PHASES,
   type MonitorState,
+  READY_WAYS,
   RESTART_POLICIES,
 } from "../../lib/monitor_state.ts";
 import type { Random } from "../random.ts";
@@ -99,6 +100,15 @@ export function anyState(random: Random): MonitorState {
     signalFd: fd(),
     startupFd: random.pick([-1, fd()]),
     notifyFd: random.pick([-1, fd()]),
+    ready: maybe(() => ({
+      how: random.pick(READY_WAYS),
+      operand: text(),
+      timeout: time(),
+    })),
+    readinessFd: random.pick([-1, fd()]),
+    lookAgain: number(),
+    fileBefore: maybe(text),
+    statusText: maybe(text),
     deadline: maybe(time),
     backingOffUntil: maybe(time),
     monitorFd: random.pick([-1, fd()]),

@@ -31,6 +31,7 @@ function anyRecord(random: Random): MonitorRecord {
     lastStart,
     backingOffUntil: random.pick([undefined, 1795648671502]),
     gaveUp: random.pick([undefined, "3 ends within 60 seconds"]),
+    statusText: random.pick([undefined, "", "Ready to accept connections"]),
     command: random.pick([[], ["web"], ["web", "", "\u{1f600}", "a\nb"]]),
     logFile: random.pick([undefined, "/var/log/web.log"]),
   };

@@ -129,7 +129,7 @@ for (const value of [undefined, null, 1, "state", []]) {
 }
 
 const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
-  ["phase", "dozing", "phase is none of starting,running"],
+  ["phase", "dozing", "phase is none of starting,notReady"],
   ["policy", "often", "policy is none of no,on-error-signal"],
   ["pidfile", "a\0b", "pidfile is no text"],
   ["daemonPid", -1, "daemonPid is no whole number from 0 on"],

@@ -1,0 +1,134 @@
+/**
+ * What a daemon says of itself in systemd's words: `sd_notify()`.
+ *
+ * Who may say something? The name of the socket is no secret, so the kernel
+ * tells who has sent a message. Believed are root, our own user and the user
+ * that the daemon runs as by now. Not its pid decides: `systemd-notify` has
+ * ended when we read what it has sent, and a process of one of these users could
+ * do worse to the daemon than say that it is ready.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import { readFile } from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { type Datagram, datagramSocket, receive } from "../ffi/socket.ts";
+import { geteuid } from "../ffi/user.ts";
+import type { MonitorState } from "./monitor_state.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** As much as systemd reads of a message. */
+const LONGEST_MESSAGE = 4096;
+/** So many at a time: whoever floods us must not keep us from the rest. */
+const MOST_MESSAGES = 64;
+/** So much is kept of what a daemon says of its state. */
+const LONGEST_STATUS = 200;
+
+/**
+ * Makes the socket for a daemon's messages.
+ *
+ * It is an abstract one: nothing is left of it however we end, and a daemon that
+ * has become another user, or has changed its root, still reaches it.
+ *
+ * @returns Its descriptor, and its name for `NOTIFY_SOCKET`.
+ * @throws {LibcError} When there is no descriptor to be had.
+ */
+export function notifySocket(): { fd: number; name: string } {
+  // Never the same: a process that is left of another daemon may know that.
+  const uuid = fromBytes(readFile("/proc/sys/kernel/random/uuid")).trim();
+  const name = `tend/notify/${uuid}`;
+  return { fd: datagramSocket(name), name: `@${name}` };
+}
+
+/**
+ * Reads the messages that are there.
+ *
+ * @param state What the monitor knows.
+ * @returns Whether one says that the daemon is ready.
+ */
+export function readNotifications(state: MonitorState): boolean {
+  let isReady = false;
+  for (let i = 0; i < MOST_MESSAGES; i++) {
+    const datagram = receiveIfAny(state.readinessFd);
+    if (datagram === undefined) break;
+    if (!isBelieved(datagram, state.daemonPid)) continue;
+    if (heed(state, fromBytes(datagram.bytes))) isReady = true;
+  }
+  return isReady;
+}
+
+function receiveIfAny(fd: number): Datagram | undefined {
+  try {
+    return receive(fd, LONGEST_MESSAGE);
+  } catch (error) {
+    // No memory, for now: the message is still there.
+    if (error instanceof LibcError && error.errno === Errno.ENOMEM) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function isBelieved({ uid, isCut }: Datagram, daemon: number): boolean {
+  if (isCut) {
+    warnOnce("a notification that is too long", "ignored");
+    return false;
+  }
+  if (uid === undefined) return false;
+  const isKnown = uid === 0 || uid === geteuid() ||
+    usersOf(daemon).includes(uid);
+  if (!isKnown) warnOnce(`a notification of user ${uid}`, "ignored");
+  return isKnown;
+}
+
+const complaints = new Set<string>();
+/** Other users have few words for this, and a daemon as many as restarts. */
+const MOST_COMPLAINTS = 100;
+
+/** Whoever floods us must not fill the log. */
+function warnOnce(what: string, done: "ignored" | "refused"): void {
+  if (complaints.has(what) || complaints.size >= MOST_COMPLAINTS) return;
+  complaints.add(what);
+  vlog.warn(`${done} ${what}`);
+}
+
+/** The users of a process: real, effective, saved. */
+function usersOf(pid: number): number[] {
+  try {
+    const status = fromBytes(readFile(`/proc/${pid}/status`));
+    return (/^Uid:\t(\d+)\t(\d+)\t(\d+)/m.exec(status) ?? []).slice(1)
+      .map(Number);
+  } catch (error) {
+    if (error instanceof LibcError) return [];
+    throw error;
+  }
+}
+
+/**
+ * Does what a message says.
+ *
+ * @param state What the monitor knows.
+ * @param message The message: lines of `NAME=VALUE`.
+ * @returns Whether it says that the daemon is ready.
+ */
+export function heed(state: MonitorState, message: string): boolean {
+  const lines = message.split("\n");
+  for (const line of lines) {
+    if (line.startsWith("STATUS=")) {
+      state.statusText = printable(line.slice("STATUS=".length));
+    }
+    if (line.startsWith("MAINPID=") && line !== `MAINPID=${state.daemonPid}`) {
+      warnOnce(`MAINPID of pid ${state.daemonPid}`, "refused");
+    }
+  }
+  return lines.includes("READY=1");
+}
+
+/** It is shown on terminals, which obey control characters. */
+function printable(text: string): string {
+  const characters = Array.from(text.slice(0, 2 * LONGEST_STATUS))
+    .slice(0, LONGEST_STATUS);
+  return characters.join("").replace(/[\p{C}\p{Zl}\p{Zp}]/gu, " ");
+}
