@@ -48,6 +48,15 @@ const MEANINGS: readonly Meaning[] = [
   },
   { word: "VARIABLE", here: () => "NAME=VALUE; the value is taken as it is" },
   {
+    word: "HOW",
+    here: () =>
+      "exec: it is executed; notify: it says so as systemd's\n" +
+      "daemons do; fd=N: it writes a newline to descriptor N,\n" +
+      "as those of s6 do; tcp=[ADDRESS:]PORT, unix=PATH:\n" +
+      "something accepts there; file=PATH: that appears;\n" +
+      "delay=DURATION: it has lived so long",
+  },
+  {
     word: "DURATION",
     here: () => "a number and ms, s, m, h or d; seconds without",
   },

@@ -17,17 +17,15 @@ export const READY_OPTIONS = [
     name: "ready",
     value: "required",
     placeholder: "HOW",
-    help: "COMMAND is ready, and the caller told, by: exec (the\n" +
-      "default); notify (systemd's READY=1); fd=N (a newline,\n" +
-      "as for s6); tcp=[HOST:]PORT or unix=PATH (something\n" +
-      "accepts); file=PATH (it appears); delay=DURATION",
+    help: "with --detach, return when COMMAND is ready, as HOW\n" +
+      "tells (default: exec)",
   },
   {
     name: "ready-timeout",
     value: "required",
     placeholder: "DURATION",
-    help: "with --ready, stop COMMAND if it is not ready after\n" +
-      "so long (default: 60s)",
+    help: "with --ready, stop COMMAND that is not ready after so\n" +
+      "long (default: 60s)",
   },
 ] as const satisfies readonly Option[];
 

@@ -119,6 +119,10 @@ for (const sleepAfter of ["0", "never"]) {
     const first = box.pidfile("web.pid")!;
     const { monitor } = shown(box)!;
     await settled(box, monitor);
+    await box.until(
+      "the pipe to the caller is closed",
+      () => [...fdsOf(monitor).values()].every((f) => !f.startsWith("pipe:")),
+    );
     const count = fdsOf(monitor).size;
     const of = (pid: number) =>
       [...fdsOf(pid)].filter(([fd]) => fd > 2).map(([fd, file]) => [fd, file]);
