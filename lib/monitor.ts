@@ -19,6 +19,7 @@ import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import {
   closeMeans,
+  describeReadiness,
   isReady,
   prepareReadiness,
   type ReadyMeans,
@@ -84,13 +85,19 @@ export function monitorDaemon(
       if (daemon !== undefined) return daemon;
     }
     if (state.policy !== "no") {
-      proctitleSet(`monitoring pid ${state.daemonPid} (${state.statusMsg})`);
+      proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
     }
     publish(state);
     // Now: the next daemon has not waited for it.
     runCrashHook(state);
     waitForEvents(state, starter);
   }
+}
+
+function statusOf({ phase, ready, statusMsg }: MonitorState): string {
+  return phase === "notReady" && ready !== undefined
+    ? `not ready yet, waiting for ${describeReadiness(ready)}`
+    : statusMsg;
 }
 
 function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {

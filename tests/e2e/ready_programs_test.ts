@@ -3,6 +3,7 @@
  * as they are.
  */
 import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { LOGGED, shown } from "../monitored.ts";
 import { parentOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
@@ -94,3 +95,34 @@ for (const program of ["s6-ipcserver", "s6-fdholder-daemon"]) {
     },
   });
 }
+
+const AS_NOBODY = ["setpriv", "--reuid=65534", "--clear-groups"];
+
+Deno.test({
+  name: "tend --ready=notify does not believe another user",
+  ignore: Deno.uid() !== 0 || lacks("systemd-notify"),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const script = `${AS_NOBODY.join(" ")} systemd-notify --ready; sleep 600`;
+    const { code, stderr } = await box.tend(
+      ...[...LOGGED, "--ready=notify", "--ready-timeout=500ms"],
+      ...["--", "sh", "-c", script],
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "WARN|ignored a notification of user 65534\n");
+    assertStringIncludes(stderr, "tend: web: not ready within 0.5 s");
+  },
+});
+
+Deno.test({
+  name: "tend --ready=notify believes a daemon that has become another user",
+  ignore: Deno.uid() !== 0 || lacks("systemd-notify"),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const script = "systemd-notify --ready; exec sleep 600";
+    const { code, stderr } = await box.tend(
+      ...[...LOGGED, "--ready=notify", "--", ...AS_NOBODY, "sh", "-c", script],
+    );
+    assertEquals([code, stderr], [0, ""]);
+  },
+});

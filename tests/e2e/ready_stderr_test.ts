@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import {
@@ -9,7 +10,14 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { childrenOf, fdsOf, isAlive, parentOf, titleOf } from "../proc.ts";
+import {
+  childrenOf,
+  fdsOf,
+  isAlive,
+  look,
+  parentOf,
+  titleOf,
+} from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const RELAY = "tend: showing stderr until ready";
@@ -149,6 +157,16 @@ Deno.test("tend --ready leaves no descriptor and no variable with a command but 
   await box.until("the relay has let go", () => fdsOf(relay!).size === 3);
   const [a, b, input] = [...fdsOf(relay!).values()];
   assertEquals([a, b, input], ["/dev/null", "/dev/null", fds.get(2)]);
+});
+
+Deno.test("tend --ready drops stderr in a process of 16 KiB that waits", async () => {
+  await using box = await Sandbox.create();
+  await box.run(argvOf("echo a >&2; echo >&3; exec sleep 600"));
+  const [relay] = relays(box);
+  const rollup = Deno.readTextFileSync(`/proc/${relay}/smaps_rollup`);
+  const [, pss] = /^Pss: +(\d+) kB$/m.exec(rollup)!;
+  assertLessOrEqual(Number(pss), 20);
+  assertEquals(look(relay!)?.state, "S");
 });
 
 Deno.test("tend --ready gives a restarted command /dev/null for its stderr", async () => {

@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { LOGGED, shown, untilShown } from "../monitored.ts";
-import { isAlive } from "../proc.ts";
+import { isAlive, parentOf, titleOf } from "../proc.ts";
 import { freePort, READY_WAY_NAMES, readyWays } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 for (const name of READY_WAY_NAMES) {
   Deno.test(`tend --ready waits until a command is ready by ${name}`, async () => {
     await using box = await Sandbox.create();
-    const { ready, command } = readyWays(box)[name]!;
+    const { ready, command, waitingFor } = readyWays(box)[name]!;
     const running = box.start(
       [TEND, ...LOGGED, `--ready=${ready}`, "--", ...command],
     );
@@ -19,6 +19,9 @@ for (const name of READY_WAY_NAMES) {
     );
     assertEquals(isAlive(running.pid), true);
     assertEquals(shown(box)?.lastStart, undefined);
+    const wait = `(not ready yet, waiting for ${waitingFor})`;
+    const title = `tend: monitoring pid ${pid} ${wait}`;
+    assertEquals(titleOf(parentOf(pid)), title);
     await Deno.writeTextFile(box.path("go"), "");
     assertEquals(await running.finished(), { code: 0, stdout: "", stderr: "" });
     // When the prompt is there, all is as it will stay.

@@ -27,7 +27,7 @@ Deno.test("daemonizeStart() returns in the same process when nothing is asked fo
     const daemon = daemonizeStart(plan, prepare);
     console.log(getpid() === Deno.pid, prepared, JSON.stringify(daemon));`,
   );
-  assertEquals(stdout, 'true 1 {"notifyFd":-1,"isRestart":false}\n');
+  assertEquals(stdout, 'true 1 {"notifyFd":-1,"isRestart":false,"means":{}}\n');
 });
 
 Deno.test("daemonizeStart() makes the pidfile and says on which descriptor", async () => {
