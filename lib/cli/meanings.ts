@@ -50,11 +50,11 @@ const MEANINGS: readonly Meaning[] = [
   {
     word: "HOW",
     here: () =>
-      "exec: it is executed; notify: it says so as systemd's\n" +
-      "daemons do; fd=N: it writes a newline to descriptor N,\n" +
-      "as those of s6 do; tcp=[ADDRESS:]PORT, unix=PATH:\n" +
-      "something accepts there; file=PATH: that appears;\n" +
-      "delay=DURATION: it has lived so long",
+      "exec: it is executed; notify: it says so as do\n" +
+      "systemd's daemons; fd=N: it writes a newline to\n" +
+      "descriptor N, as do those of s6; tcp=[HOST:]PORT,\n" +
+      "unix=PATH: something accepts there; file=PATH: that\n" +
+      "appears; delay=DURATION: it has lived so long",
   },
   {
     word: "DURATION",

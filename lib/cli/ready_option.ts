@@ -24,8 +24,8 @@ export const READY_OPTIONS = [
     name: "ready-timeout",
     value: "required",
     placeholder: "DURATION",
-    help: "with --ready, stop COMMAND that is not ready after so\n" +
-      "long (default: 60s)",
+    help: "with --ready, stop COMMAND that is not ready after\n" +
+      "so long (default: 60s)",
   },
 ] as const satisfies readonly Option[];
 

@@ -61,7 +61,7 @@ no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
     ["0", "with --detach: COMMAND runs, and is ready"],
     [
       "1",
-      "tend failed, or COMMAND was killed at its start or was\nnot ready in time",
+      "tend failed, or COMMAND was killed at its start, or\nwas not ready in time",
     ],
     ["2", "wrong usage"],
     ["126", "COMMAND may not be executed"],

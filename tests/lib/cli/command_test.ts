@@ -145,7 +145,7 @@ function become(script: string, callerIgnored: number[], before = ""): string {
     import { toBytes } from "${ROOT}/ffi/c_string.ts";
     import { becomeCommand } from "${ROOT}/lib/cli/command.ts";
     const plan = { detach: false, chdir: true };
-    const daemon = { notifyFd: -1, pidfileFd: undefined };
+    const daemon = { notifyFd: -1, pidfileFd: undefined, means: {} };
     const command = { path: toBytes("/bin/sh"),
       argv: ["sh", "-c", ${JSON.stringify(script)}].map(toBytes),
       ignored: ${JSON.stringify(callerIgnored)} };
