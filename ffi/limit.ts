@@ -38,6 +38,8 @@ export const RLIMITS = {
 
 /** The size of core dumps, in bytes. */
 export const RLIMIT_CORE = RLIMITS.core;
+/** One more than the highest number of a descriptor. */
+export const RLIMIT_NOFILE = RLIMITS.nofile;
 
 /** What stands for no limit. */
 export const RLIM_INFINITY: bigint = 2n ** 64n - 1n;
@@ -53,7 +55,7 @@ export interface Limit {
 /**
  * Reads a limit.
  *
- * @param resource `RLIMIT_CORE`.
+ * @param resource `RLIMIT_CORE`, `RLIMIT_NOFILE`.
  * @returns The limit; 2^64-1 stands for none.
  * @throws {LibcError} `EINVAL`.
  */

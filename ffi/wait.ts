@@ -55,6 +55,7 @@ const CLOCK_BOOTTIME = 7;
 const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
 const TFD_TIMER_ABSTIME = 1;
 const IN_CLOEXEC = 0o2000000;
+const IN_NONBLOCK = 0o4000;
 const IN_MODIFY = 0x2;
 const IN_ATTRIB = 0x4;
 const IN_MOVED_FROM = 0x40;
@@ -209,23 +210,28 @@ export function setTimerfd(fd: number, deadline: number): void {
  */
 export function inotifyChanges(directory: CString, file: CString): number {
   const [directoryPath, filePath] = [cString(directory), cString(file)];
-  const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
-  const watch = (path: Uint8Array<ArrayBuffer>, mask: number) =>
-    checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
-  try {
-    watch(directoryPath, IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE);
+  return inotify((fd) => {
+    watch(fd, directoryPath, IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE);
     try {
-      watch(filePath, IN_MODIFY);
+      watch(fd, filePath, IN_MODIFY);
     } catch (error) {
       if (!(error instanceof LibcError && error.errno === Errno.ENOENT)) {
         throw error;
       }
     }
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
-  return fd;
+  });
+}
+
+/**
+ * Makes a descriptor that can be read once a file was written.
+ *
+ * @param file The file.
+ * @returns The descriptor, which does not block; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyWrites(file: CString): number {
+  const path = cString(file);
+  return inotify((fd) => watch(fd, path, IN_MODIFY));
 }
 
 /**
@@ -233,19 +239,28 @@ export function inotifyChanges(directory: CString, file: CString): number {
  * gone or changed, or the directory itself has gone.
  *
  * @param directory The directory.
- * @returns The descriptor; it is closed on exec.
+ * @returns The descriptor, which does not block; it is closed on exec.
  * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
  */
 export function inotifyDirectory(directory: CString): number {
   const path = cString(directory);
-  const fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
   const mask = IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB |
     IN_DELETE_SELF | IN_MOVE_SELF;
+  return inotify((fd) => watch(fd, path, mask));
+}
+
+function inotify(addWatches: (fd: number) => void): number {
+  const flags = IN_CLOEXEC | IN_NONBLOCK;
+  const fd = checked("inotify_init1", libc.inotify_init1(flags));
   try {
-    checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
-    return fd;
+    addWatches(fd);
   } catch (error) {
     close(fd);
     throw error;
   }
+  return fd;
+}
+
+function watch(fd: number, path: Uint8Array<ArrayBuffer>, mask: number): void {
+  checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
 }

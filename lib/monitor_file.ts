@@ -52,6 +52,7 @@ const BLOCK_SIZE = 4096;
 export const LARGEST_FILE = 16 * BLOCK_SIZE;
 /** So much is shown of texts that may have any length. */
 const LONGEST_TEXT = 1024;
+const CLOSING_BRACE = 0x7d;
 /** How often a file is read that is being written all the while. */
 const ATTEMPTS = 100;
 
@@ -89,9 +90,9 @@ export interface MonitorRecord {
   readonly logFile: string | undefined;
 }
 
-const RECORD: {
-  readonly [K in keyof MonitorRecord]: Decoder<MonitorRecord[K]>;
-} = {
+const VERSIONED: Decoder<{ version: number }> = fields({ version: integer(1) });
+
+const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
   monitor: integer(1),
   name: text,
   phase: oneOf(MONITOR_PHASES),
@@ -107,7 +108,7 @@ const RECORD: {
   statusText: optional(text),
   command: listOf(text),
   logFile: optional(text),
-};
+});
 
 /** What a monitor's file says, by its lock. */
 export type MonitorFile =
@@ -200,14 +201,18 @@ function readLocked(fd: number): MonitorFile {
   };
 }
 
+/** One for all: who reads a hundred files would else allocate for each. */
+let buffer: Uint8Array<ArrayBuffer> | undefined;
+
 /** Reads a record, again while it is just being written. */
 function readRecord(fd: number): MonitorRecord | undefined {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const { size } = fstat(fd);
-    if (size === 0n || size > LARGEST_FILE) return undefined;
-    const bytes = new Uint8Array(Number(size));
-    const length = readBeginning(fd, bytes);
-    const content = checkedContent(fromBytes(bytes.subarray(0, length)));
+    buffer ??= new Uint8Array(LARGEST_FILE + 1);
+    const length = readBeginning(fd, buffer);
+    if (length === 0 || length > LARGEST_FILE) return undefined;
+    // Behind it there is nothing but blanks, most of the file.
+    const end = buffer.subarray(0, length).lastIndexOf(CLOSING_BRACE) + 1;
+    const content = checkedContent(fromBytes(buffer.subarray(0, end)));
     if (content !== undefined) return decodeRecord(content);
   }
   return undefined;
@@ -216,8 +221,8 @@ function readRecord(fd: number): MonitorRecord | undefined {
 function decodeRecord(content: string): MonitorRecord | undefined {
   try {
     const value: unknown = JSON.parse(content);
-    const { version } = fields({ version: integer(1) })(value);
-    return version === VERSION ? fields(RECORD)(value) : undefined;
+    const { version } = VERSIONED(value);
+    return version === VERSION ? RECORD(value) : undefined;
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof InvalidField) {
       return undefined;
@@ -265,7 +270,7 @@ export function encodeMonitorRecord(
 function checkedContent(text: string): string | undefined {
   const [whole, check] = /^\{"check":(\d+),/.exec(text) ?? [];
   if (whole === undefined) return undefined;
-  const content = `{${text.slice(whole.length).trimEnd()}`;
+  const content = `{${text.slice(whole.length)}`;
   return checksum(content) === Number(check) ? content : undefined;
 }
 

@@ -125,25 +125,64 @@ function openPidfileState(
   fd: number,
   deleteIfStale: boolean,
 ): PidfileState {
+  const found = readOpenPidfile(fd);
+  switch (found.kind) {
+    case "running":
+    case "elsewhere":
+      return found;
+    case "other":
+      vlog.warn(`${pidfile}: not a regular file`);
+      return { kind: "error", errno: found.errno };
+    case "stale":
+      if (deleteIfStale) return deleteStale(pidfile, fd, fstat(fd));
+      vlog.dbg(`${pidfile}: pid file is stale`);
+      return { kind: "error", errno: Errno.ESRCH };
+    case "empty":
+      vlog.warn(`${pidfile}: read: unexpected end of file`);
+      return { kind: "error", errno: Errno.ESRCH };
+    case "busy":
+      vlog.warn(
+        `${pidfile}: stale pidfile for pid ${found.text} being deleted by pid ` +
+          found.holder,
+      );
+      return { kind: "busy", errno: Errno.ESRCH };
+  }
+}
+
+/** What an open pidfile says, by its lock. */
+export type OpenPidfile =
+  /** It is no regular file. */
+  | { readonly kind: "other"; readonly errno: number }
+  /** Nobody holds it. */
+  | { readonly kind: "stale" }
+  /** The daemon runs. */
+  | { readonly kind: "running"; readonly pid: number }
+  /** The daemon runs, in another PID namespace; `pid` if it has one in ours. */
+  | { readonly kind: "elsewhere"; readonly pid?: number }
+  /** Somebody holds it, and there is nothing in it. */
+  | { readonly kind: "empty" }
+  /** Its holder has found it stale, and is about to remove it. */
+  | { readonly kind: "busy"; readonly holder: number; readonly text: string };
+
+/**
+ * Reads a pidfile that is open.
+ *
+ * @param fd The file.
+ * @returns What it says.
+ * @throws {LibcError} `EIO`.
+ */
+export function readOpenPidfile(fd: number): OpenPidfile {
   const file = fstat(fd);
   if (!isRegularFile(file)) {
-    vlog.warn(`${pidfile}: not a regular file`);
     const errno = isDirectory(file) ? Errno.EISDIR : Errno.EINVAL;
-    return { kind: "error", errno };
+    return { kind: "other", errno };
   }
   const holder = fcntlGetlk(fd);
-  if (holder === undefined) {
-    if (deleteIfStale) return deleteStale(pidfile, fd, file);
-    vlog.dbg(`${pidfile}: pid file is stale`);
-    return { kind: "error", errno: Errno.ESRCH };
-  }
+  if (holder === undefined) return { kind: "stale" };
   if (holder <= 0) return { kind: "elsewhere" };
   const line = new Uint8Array(127);
   const length = read(fd, line);
-  if (length === 0) {
-    vlog.warn(`${pidfile}: read: unexpected end of file`);
-    return { kind: "error", errno: Errno.ESRCH };
-  }
+  if (length === 0) return { kind: "empty" };
   const text = fromBytes(line.subarray(0, length)).split("\n")[0]!;
   const pid = /^\s*(\d+)/.exec(text)?.[1];
   if (Number(pid) === holder) return { kind: "running", pid: holder };
@@ -151,12 +190,8 @@ function openPidfileState(
   if (pid !== undefined && namespacePids(holder).includes(Number(pid))) {
     return { kind: "elsewhere", pid: holder };
   }
-  // The process that has the lock is not the one that wrote the file: it has
-  // found it stale and is about to remove it.
-  vlog.warn(
-    `${pidfile}: stale pidfile for pid ${text} being deleted by pid ${holder}`,
-  );
-  return { kind: "busy", errno: Errno.ESRCH };
+  // The process that has the lock is not the one that wrote the file.
+  return { kind: "busy", holder, text };
 }
 
 /**

@@ -12,6 +12,7 @@ import { LibcError } from "../../ffi/libc.ts";
 import {
   bootTime,
   inotifyChanges,
+  inotifyWrites,
   setTimerfd,
   timerfd,
   waitReadable,
@@ -189,3 +190,23 @@ function pipe(): Disposable & { readFd: number; writeFd: number } {
     },
   };
 }
+
+Deno.test("inotifyWrites() can be read when that file is written, and no other", async () => {
+  await using box = await Sandbox.create();
+  const [file, other] = [box.path("file"), box.path("other")];
+  for (const path of [file, other]) Deno.writeTextFileSync(path, "");
+  const fd = inotifyWrites(file);
+  Deno.writeTextFileSync(other, "x");
+  Deno.removeSync(other);
+  assertEquals(waitReadable([fd], 0), undefined);
+  Deno.writeTextFileSync(file, "x");
+  assertEquals(waitReadable([fd], 0), [fd]);
+  close(fd);
+});
+
+Deno.test("inotifyWrites() keeps no descriptor when there is no such file", async () => {
+  await using box = await Sandbox.create();
+  const before = openFdCount();
+  assertThrows(() => inotifyWrites(box.path("none")), LibcError);
+  assertEquals(openFdCount(), before);
+});

@@ -1,0 +1,156 @@
+/**
+ * All processes at once, as `/proc` shows them.
+ *
+ * There may be thousands, and whoever looks waits: no error is made of one that
+ * has ended meanwhile, and only what is asked of one is taken apart.
+ *
+ * @module
+ */
+import { fromBytes } from "./c_string.ts";
+import { O_CLOEXEC } from "./descriptor.ts";
+import { readDirectory } from "./directory.ts";
+import { O_RDONLY } from "./file.ts";
+import { bind } from "./libc.ts";
+
+const libc = bind({
+  sysconf: { parameters: ["i32" /* int name */], result: "i64" },
+  open: {
+    parameters: ["buffer", /* const char *path */ "i32" /* int flags */],
+    result: "i32",
+  },
+  read: {
+    parameters: ["i32", /* int fd */ "buffer", /* void * */ "usize"],
+    result: "i64", // ssize_t
+  },
+  close: { parameters: ["i32" /* int fd */], result: "i32" },
+});
+
+const SC_PAGESIZE = 30;
+/** `USER_HZ`, the same on both architectures. */
+const TICKS_PER_SECOND = 100;
+
+/** No line of `/proc/PID/stat` is longer: some 50 numbers and a short name. */
+const LONGEST_LINE = 1536;
+/** Fields of that line, from the one behind the name on. */
+const STAT = {
+  state: 0,
+  ppid: 1,
+  group: 2,
+  flags: 6,
+  userTicks: 11,
+  systemTicks: 12,
+  childrensUserTicks: 13,
+  childrensSystemTicks: 14,
+  startTicks: 19,
+  residentPages: 21,
+} as const;
+/** `PF_FORKNOEXEC`. */
+const FORKED_NOT_EXECED = 0x40;
+
+/** What a process takes of the machine. */
+export interface ProcessUsage {
+  /** Processor time of it and of the children that it has waited for, in s. */
+  readonly cpuSeconds: number;
+  /** When it was started, in milliseconds since boot. */
+  readonly startedAt: number;
+  /** Its memory that is resident, in pages. */
+  readonly residentPages: number;
+}
+
+/** A process as it was when it was looked at. */
+export class ProcessInfo {
+  /** Its number. */
+  readonly pid: number;
+  /** Its parent. */
+  readonly ppid: number;
+  /** Its process group. */
+  readonly group: number;
+  /** Whether it has ended, and was not waited for yet. */
+  readonly hasEnded: boolean;
+  /** Whether it is stopped, as by SIGSTOP. */
+  readonly isStopped: boolean;
+  readonly #line: string;
+
+  /**
+   * @param pid Its number.
+   * @param line Its `/proc/PID/stat`.
+   */
+  constructor(pid: number, line: string) {
+    // The second field is a name in parentheses that may hold any character.
+    this.#line = line.slice(line.lastIndexOf(")") + 2);
+    const fields = this.#line.split(" ", STAT.group + 1);
+    const state = fields[STAT.state]!;
+    this.pid = pid;
+    this.ppid = Number(fields[STAT.ppid]);
+    this.group = Number(fields[STAT.group]);
+    this.hasEnded = state === "Z" || state === "X";
+    this.isStopped = state === "T" || state === "t";
+  }
+
+  /** Whether it is the copy of its parent that it was when it was forked. */
+  get isCopy(): boolean {
+    const flags = Number(this.#line.split(" ")[STAT.flags]);
+    return (flags & FORKED_NOT_EXECED) !== 0;
+  }
+
+  /** What it takes. */
+  get usage(): ProcessUsage {
+    const fields = this.#line.split(" ");
+    const number = (field: keyof typeof STAT) => Number(fields[STAT[field]]);
+    const ticks = number("userTicks") + number("systemTicks") +
+      number("childrensUserTicks") + number("childrensSystemTicks");
+    return {
+      cpuSeconds: ticks / TICKS_PER_SECOND,
+      startedAt: number("startTicks") * (1000 / TICKS_PER_SECOND),
+      residentPages: number("residentPages"),
+    };
+  }
+}
+
+/**
+ * How large a page of memory is.
+ *
+ * @returns Bytes.
+ */
+export function pageSize(): number {
+  return Number(libc.sysconf(SC_PAGESIZE));
+}
+
+/**
+ * Looks at all processes, once at each.
+ *
+ * @returns Those that `/proc` shows to this user, by their numbers.
+ * @throws {LibcError} When `/proc` is not there.
+ */
+export function readProcesses(): Map<number, ProcessInfo> {
+  const found = new Map<number, ProcessInfo>();
+  for (const name of readDirectory("/proc")) {
+    const pid = Number(name);
+    const info = pid > 0 ? readProcess(pid) : undefined;
+    if (info !== undefined) found.set(pid, info);
+  }
+  return found;
+}
+
+const encoder = new TextEncoder();
+let path: Uint8Array<ArrayBuffer> | undefined;
+let line: Uint8Array<ArrayBuffer> | undefined;
+
+/**
+ * Looks at a process.
+ *
+ * @param pid The process.
+ * @returns What `/proc` says of it; `undefined` when it is gone, or not shown.
+ */
+export function readProcess(pid: number): ProcessInfo | undefined {
+  path ??= new Uint8Array(64);
+  line ??= new Uint8Array(LONGEST_LINE);
+  encoder.encodeInto(`/proc/${pid}/stat\0`, path);
+  const fd = libc.open(path, O_RDONLY | O_CLOEXEC);
+  if (fd === -1) return undefined;
+  const length = Number(libc.read(fd, line, BigInt(LONGEST_LINE)));
+  libc.close(fd);
+  // It may have ended since it was opened.
+  if (length <= 0) return undefined;
+  return new ProcessInfo(pid, fromBytes(line.subarray(0, length)));
+}
