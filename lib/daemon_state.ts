@@ -1,0 +1,179 @@
+/**
+ * The state of a daemon, of what is to be seen of it.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import { readFile } from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
+import { readProcess } from "../ffi/process_table.ts";
+import type { DaemonLook } from "./daemon_look.ts";
+import type { MonitorRecord } from "./monitor_file.ts";
+import type { MonitorPhase } from "./monitor_state.ts";
+
+/** What a daemon is: what its monitor is at, or what the locks say. */
+export type DaemonState =
+  | MonitorPhase
+  /** The daemon has ended, and its monitor has not seen it yet. */
+  | "ended"
+  /** It does not run, and has left a file behind. */
+  | "stale"
+  /** It does not run. */
+  | "stopped"
+  /** It cannot be told. */
+  | "unknown";
+
+/** What is known of a daemon. Numbers of processes are those that we see. */
+export interface DaemonView {
+  /** What it is. */
+  readonly state: DaemonState;
+  /** Its process; `undefined` without one, or one with a number for us. */
+  readonly pid: number | undefined;
+  /** Its monitor, or the tend that waits for its end. */
+  readonly monitor: number | undefined;
+  /** What that says. */
+  readonly record: MonitorRecord | undefined;
+  /** What else there is to know. */
+  readonly remark: string | undefined;
+  /** Whether one of them is in another PID namespace. */
+  readonly isElsewhere: boolean;
+}
+
+/**
+ * Says what is known of a daemon.
+ *
+ * @param look What is to be seen of it.
+ * @returns It.
+ */
+export function viewOf({ pidfile, monitor }: DaemonLook): DaemonView {
+  const view = {
+    pid: pidfile.kind === "running" || pidfile.kind === "elsewhere"
+      ? pidfile.pid
+      : undefined,
+    monitor: monitor.kind === "held" ? monitor.monitor : undefined,
+    record: monitor.kind === "held" ? monitor.record : undefined,
+    remark: undefined,
+    isElsewhere: pidfile.kind === "elsewhere",
+  };
+  if (view.record !== undefined) return monitored(view, view.record, pidfile);
+  switch (pidfile.kind) {
+    case "running":
+      return {
+        ...view,
+        state: "running",
+        remark: unmonitored(pidfile.pid, monitor),
+      };
+    case "elsewhere":
+      return { ...view, state: "running", remark: "in another PID namespace" };
+    case "busy":
+    case "error":
+      return { ...view, state: "unknown", remark: pidfile.reason };
+  }
+  switch (monitor.kind) {
+    case "held":
+      return {
+        ...view,
+        state: "unknown",
+        remark: `pid ${monitor.monitor ?? "unknown"} has its monitor's file ` +
+          "locked, with nothing in it that this tend can read",
+      };
+    case "error":
+      return {
+        ...view,
+        state: "unknown",
+        remark: `its monitor's file: ${monitor.reason}`,
+      };
+    case "stale":
+      return { ...view, state: "stale" };
+    case "none":
+      return { ...view, state: pidfile.kind === "stale" ? "stale" : "stopped" };
+  }
+}
+
+/** Of one whose monitor lives, and says what it is at. */
+function monitored(
+  view: Omit<DaemonView, "state">,
+  record: MonitorRecord,
+  pidfile: DaemonLook["pidfile"],
+): DaemonView {
+  const { phase, policy } = record;
+  if (view.monitor !== record.monitor) {
+    // Its number for the daemon is none that we could look for.
+    const remark = "in another PID namespace";
+    return { ...view, state: phase, remark, isElsewhere: true };
+  }
+  const remark = policy === "no" ? "unmonitored" : undefined;
+  const holdsPidfile = view.pid !== undefined || pidfile.kind === "elsewhere";
+  if (holdsPidfile) {
+    // It is forked before that is written down.
+    const state = phase === "backingOff" ? "starting" : phase;
+    return { ...view, state, remark };
+  }
+  if (phase === "backingOff") return { ...view, state: phase, remark };
+  if (isDaemonOf(record.pid, record.monitor)) {
+    const pid = record.pid;
+    return phase === "running"
+      ? { ...view, pid, state: phase, remark: "not holding its pidfile" }
+      : { ...view, pid, state: phase, remark };
+  }
+  return { ...view, state: phase === "running" ? "ended" : phase, remark };
+}
+
+/**
+ * Asks whether a process is the daemon that a monitor speaks of.
+ *
+ * @param pid The process, as the monitor says.
+ * @param monitor The monitor, which lives.
+ * @returns Whether it is its child, and has not ended.
+ */
+export function isDaemonOf(pid: number, monitor: number): boolean {
+  const info = pid > 0 ? readProcess(pid) : undefined;
+  return info?.ppid === monitor && !info.hasEnded;
+}
+
+/** Nobody of ours looks after it: says why. */
+function unmonitored(
+  pid: number,
+  monitor: DaemonLook["monitor"],
+): string | undefined {
+  switch (monitor.kind) {
+    case "none":
+      return ovsMonitorOf(pid) === undefined ? "unmonitored" : undefined;
+    case "stale":
+      return "monitor killed";
+    case "held":
+      return "monitor not readable";
+    case "error":
+      return `monitor unknown: ${monitor.reason}`;
+  }
+}
+
+/**
+ * The monitor of a daemon of Open vSwitch: its parent, which says so in its
+ * title. It has no file of its own.
+ *
+ * @param pid The daemon.
+ * @returns Its monitor; `undefined` when its parent is none.
+ */
+export function ovsMonitorOf(pid: number): number | undefined {
+  const parent = readProcess(pid)?.ppid ?? 0;
+  return parent > 1 && commandLineOf(parent).includes(`monitoring pid ${pid} (`)
+    ? parent
+    : undefined;
+}
+
+/**
+ * The command line of a process.
+ *
+ * @param pid The process.
+ * @returns Its words with blanks between them; empty where `/proc` does not tell.
+ */
+export function commandLineOf(pid: number): string {
+  try {
+    return fromBytes(readFile(`/proc/${pid}/cmdline`)).replace(/\0+$/, "")
+      .replaceAll("\0", " ");
+  } catch (error) {
+    if (error instanceof LibcError) return "";
+    throw error;
+  }
+}

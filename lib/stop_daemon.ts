@@ -1,0 +1,265 @@
+/**
+ * Stopping a daemon and its monitor, for certain.
+ *
+ * @module
+ */
+import { close } from "../ffi/descriptor.ts";
+import { readProcess, readProcesses } from "../ffi/process_table.ts";
+import { Signal } from "../ffi/signal.ts";
+import { bootTime, waitReadable } from "../ffi/wait.ts";
+import {
+  type Achieved,
+  ActionFailure,
+  KILL_GRACE_MS,
+  type Say,
+  seconds,
+} from "./action.ts";
+import { lookAt } from "./daemon_look.ts";
+import { viewOf } from "./daemon_state.ts";
+import { readMonitorFile } from "./monitor_file.ts";
+import { removeStaleMonitorFile } from "./monitor_hold.ts";
+import { removeLeftovers } from "./pidfile.ts";
+import { GroupHold } from "./process_group.ts";
+import {
+  DaemonHold,
+  hasEnded,
+  prove,
+  type ProvenMonitor,
+  type ProvenProcess,
+  sendSignal,
+  signalIfThere,
+} from "./proven_process.ts";
+import { sendRequest } from "./request.ts";
+import { signalName } from "./signal_name.ts";
+import { allEnd, type Job } from "./together.ts";
+
+/** How often to look whether a monitor has come to a stop, each for 1 ms. */
+const STOP_LOOKS = 100;
+
+/** How a daemon is stopped. */
+export interface StopOptions {
+  /** The number of the signal that tells it to end. */
+  readonly signal: number;
+  /** How long it has for that, in milliseconds. */
+  readonly timeout: number;
+  /** Whether all of its process group is told. */
+  readonly killGroup: boolean;
+}
+
+/**
+ * Stops a daemon and its monitor.
+ *
+ * The monitor is asked to: it notes that first, and then tells the daemon, so no
+ * restart can come between. Where there is none the daemon is told itself. When
+ * they have ended, the locks are read again: whoever holds them then has been
+ * started meanwhile, and has to go too. So it is done when nobody holds them.
+ *
+ * @param pidfile Its pidfile.
+ * @param options How.
+ * @param say Is told what happens.
+ * @returns The job.
+ */
+export function* stopDaemon(
+  pidfile: string,
+  options: StopOptions,
+  say: Say,
+): Job<Achieved> {
+  const deadline = bootTime() + options.timeout;
+  let seen: Pick<Achieved, "pid" | "monitor"> | undefined;
+  let wasKilled = false;
+  for (;;) {
+    const held = DaemonHold.take(pidfile);
+    try {
+      checkReachable(held);
+      const { daemon, monitor } = held;
+      if (daemon === undefined && monitor === undefined) {
+        clearUp(pidfile, seen === undefined, held.view.state === "stale", say);
+        const done = seen === undefined
+          ? "none"
+          : wasKilled
+          ? "killed"
+          : "stopped";
+        return {
+          done,
+          state: viewOf(lookAt(pidfile)).state,
+          pid: seen?.pid,
+          monitor: seen?.monitor,
+        };
+      }
+      if (seen !== undefined && bootTime() >= deadline) {
+        throw new ActionFailure(
+          `another was started meanwhile, as pid ${held.view.pid}, not stopped`,
+        );
+      }
+      seen = {
+        pid: daemon?.pid ?? seen?.pid,
+        monitor: monitor?.pid ?? seen?.monitor,
+      };
+      const ended = yield* endHeld(pidfile, held, options, deadline, say);
+      wasKilled ||= ended === "killed";
+    } finally {
+      held.release();
+    }
+  }
+}
+
+function checkReachable({ view, daemon, monitor }: DaemonHold): void {
+  if (view.isElsewhere) {
+    throw new ActionFailure(
+      "runs in another PID namespace, not stopped: stop it from within that",
+    );
+  }
+  if (daemon !== undefined || monitor !== undefined) return;
+  if (view.state === "unknown") {
+    throw new ActionFailure(`${view.remark}, not stopped`);
+  }
+  if (view.pid !== undefined || view.record !== undefined) {
+    throw new ActionFailure("is changing all the time, not stopped");
+  }
+}
+
+/** Removes what is left of it, unless somebody holds it by now. */
+function clearUp(
+  pidfile: string,
+  isFirst: boolean,
+  wasStale: boolean,
+  say: Say,
+): void {
+  // In the order in which a monitor removes them.
+  removeStaleMonitorFile(pidfile);
+  removeLeftovers(pidfile);
+  const isLeft = viewOf(lookAt(pidfile)).state === "stale";
+  if (isLeft) say.warn("not running, its stale files could not be removed");
+  else if (isFirst) {
+    say.note(
+      wasStale ? "not running, its stale files are removed" : "not running",
+    );
+  }
+}
+
+/** Ends those that are held, one way or the other. */
+function* endHeld(
+  pidfile: string,
+  held: DaemonHold,
+  options: StopOptions,
+  deadline: number,
+  say: Say,
+): Job<"stopped" | "killed"> {
+  const { signal, killGroup } = options;
+  // Before anybody has ended: then it could not be told whose group it was.
+  const group = killGroup ? GroupHold.take(held) : undefined;
+  try {
+    const { daemon, monitor } = held;
+    if (monitor !== undefined) {
+      signalIfThere(
+        monitor,
+        (pidfd) => sendRequest(pidfd, { kind: "stop", signal }),
+      );
+    } else if (daemon !== undefined) {
+      sendSignal(daemon, signal);
+    }
+    const members = group?.members ?? [];
+    for (const member of members) sendSignal(member, signal);
+    const all = [...held.pidfds, ...members.map(({ pidfd }) => pidfd)];
+    if (yield* allEnd(all, deadline)) return "stopped";
+    yield* forceEnd(pidfile, held, group, options, say);
+    return "killed";
+  } finally {
+    group?.release();
+  }
+}
+
+/**
+ * Ends by SIGKILL what is left when the time is over.
+ *
+ * A monitor that has heard that its daemon is to end sees that end, and clears
+ * up. One that has not would take it for a crash, and start another: it is
+ * stopped, in the sense of SIGSTOP, so that it can fork nobody any more, and
+ * killed before the daemon.
+ */
+function* forceEnd(
+  pidfile: string,
+  { daemon, monitor, bystander }: DaemonHold,
+  group: GroupHold | undefined,
+  { signal, timeout }: StopOptions,
+  say: Say,
+): Job<void> {
+  const doomed = daemon === undefined ? [] : [daemon];
+  const children: ProvenProcess[] = [];
+  try {
+    const isDeaf = monitor !== undefined && !hasEnded(monitor) &&
+      !hasHeard(pidfile, monitor);
+    if (isDeaf) {
+      say.warn(
+        `its monitor, pid ${monitor.pid}, has not answered within ` +
+          `${seconds(timeout)}, killed (SIGKILL)`,
+      );
+      freeze(monitor);
+      children.push(...daemonsOf(monitor));
+      sendSignal(monitor, Signal.SIGKILL);
+      doomed.push(...children.filter(({ pid }) => pid !== daemon?.pid));
+    }
+    group?.findMore();
+    doomed.push(...group?.members ?? []);
+    for (const process of doomed) {
+      if (hasEnded(process)) continue;
+      const why = isDeaf
+        ? "was not told to end"
+        : `has not ended within ${seconds(timeout)} of ${signalName(signal)}`;
+      say.warn(`pid ${process.pid} ${why}, killed (SIGKILL)`);
+      sendSignal(process, Signal.SIGKILL);
+    }
+    const all = [monitor, bystander, ...doomed]
+      .filter((process) => process !== undefined);
+    const pidfds = all.map(({ pidfd }) => pidfd);
+    if (yield* allEnd(pidfds, bootTime() + KILL_GRACE_MS)) return;
+    if (monitor !== undefined && !hasEnded(monitor)) {
+      say.warn(
+        `its monitor, pid ${monitor.pid}, has not ended within ` +
+          `${seconds(KILL_GRACE_MS)} of its daemon, killed (SIGKILL)`,
+      );
+      sendSignal(monitor, Signal.SIGKILL);
+      if (yield* allEnd(pidfds, bootTime() + KILL_GRACE_MS)) return;
+    }
+    const left = all.filter((process) => !hasEnded(process));
+    throw new ActionFailure(
+      `not stopped: pid ${left.map(({ pid }) => pid).join(", ")} has not ` +
+        `ended within ${seconds(KILL_GRACE_MS)} of SIGKILL`,
+    );
+  } finally {
+    for (const { pidfd } of children) close(pidfd);
+  }
+}
+
+/** Whether a monitor has noted that its daemon is to end. */
+function hasHeard(pidfile: string, { pid }: ProvenMonitor): boolean {
+  const file = readMonitorFile(pidfile);
+  return file.kind === "held" && file.monitor === pid &&
+    file.record?.phase === "stopping";
+}
+
+/** Returns when a monitor is stopped: from then on it does nothing. */
+function freeze(monitor: ProvenMonitor): void {
+  sendSignal(monitor, Signal.SIGSTOP);
+  for (let look = 0; look < STOP_LOOKS; look++) {
+    if (readProcess(monitor.pid)?.isStopped || hasEnded(monitor)) return;
+    waitReadable([], 1);
+  }
+}
+
+/**
+ * The children of a monitor that are its daemons: the one that it speaks of, and
+ * one that it has forked since, which is a copy of it still. It may have others,
+ * which it had as a shell before it became tend.
+ */
+function daemonsOf(monitor: ProvenMonitor): ProvenProcess[] {
+  const isDaemon = (pid: number) => {
+    const info = readProcess(pid);
+    return info?.ppid === monitor.pid && !info.hasEnded &&
+      (pid === monitor.record.pid || info.isCopy);
+  };
+  return [...readProcesses().keys()].filter(isDaemon)
+    .flatMap((pid) =>
+      prove(pid, () => isDaemon(pid) && !hasEnded(monitor)) ?? []
+    );
+}
