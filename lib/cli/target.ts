@@ -8,11 +8,14 @@ import { readDirectory } from "../../ffi/directory.ts";
 import { isThere } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { rundir } from "../dirs.ts";
+import { monitorFileOf } from "../monitor_file.ts";
 import { type Option, UsageError } from "../options.ts";
 import { makePidfileName } from "../pidfile.ts";
 import type { Operands, VerbCall } from "./verb.ts";
 
 const SUFFIX = ".pid";
+const MONITOR_SUFFIX: string = monitorFileOf(SUFFIX);
+const MONITOR_LENGTH = MONITOR_SUFFIX.length - SUFFIX.length;
 
 /** A daemon that a verb is about. */
 export interface Target {
@@ -54,7 +57,7 @@ export const TARGETS: Operands = {
  * @throws {Error} When the run directory cannot be told or read.
  */
 export function readTargets(
-  { given, operands }: Pick<VerbCall<"all">, "given" | "operands">,
+  { given, operands }: Pick<VerbCall, "given" | "operands">,
 ): Target[] {
   const words = operands.map(fromBytes);
   if (given.some(({ name }) => name === "all")) {
@@ -85,7 +88,8 @@ export function parseTarget(word: string): Target {
 }
 
 /**
- * All daemons that have a pidfile in the run directory, running or not.
+ * All daemons that have a pidfile in the run directory, running or not, or a
+ * monitor: while that backs off, anybody may remove the stale pidfile.
  *
  * @returns The daemons, by name.
  * @throws {Error} When the directory cannot be told or read; one that is not
@@ -94,10 +98,16 @@ export function parseTarget(word: string): Target {
 export function allTargets(): Target[] {
   const directory = rundir();
   try {
-    return readDirectory(directory)
+    const names = readDirectory(directory).map((name) =>
+      name.endsWith(MONITOR_SUFFIX) ? name.slice(0, -MONITOR_LENGTH) : name
+    );
+    return [...new Set(names)]
       .filter((name) => name.endsWith(SUFFIX))
       .sort()
-      .map((name) => targetOf(`${directory}/${name}`))
+      .map((name) => ({
+        name: name.slice(0, -SUFFIX.length) || `${directory}/${name}`,
+        pidfile: `${directory}/${name}`,
+      }))
       // A name that is not UTF-8 is shown as another, and is none of ours.
       .filter(({ pidfile }) => !pidfile.includes("\ufffd") || isThere(pidfile));
   } catch (error) {

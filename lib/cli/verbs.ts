@@ -9,12 +9,26 @@
 import { completionsVerb } from "./completions.ts";
 import { helpVerb } from "./help.ts";
 import { manVerb } from "./man.ts";
+import { killVerb } from "./kill.ts";
+import { listVerb } from "./list.ts";
+import { reloadVerb } from "./reload.ts";
+import { restartVerb } from "./restart.ts";
 import { runVerb } from "./run.ts";
+import { statusVerb } from "./status.ts";
+import { stopVerb } from "./stop.ts";
+import { waitVerb } from "./wait.ts";
 import type { Verb } from "./verb.ts";
 
 /** All verbs, in the order in which the help has them. */
 export const VERBS: readonly Verb[] = [
   runVerb,
+  statusVerb,
+  stopVerb,
+  restartVerb,
+  reloadVerb,
+  killVerb,
+  waitVerb,
+  listVerb,
   helpVerb,
   manVerb,
   completionsVerb,

@@ -1,35 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { startBackingOff, untilShown } from "../monitored.ts";
 import { childrenOf, isAlive, look, parentOf } from "../proc.ts";
+import {
+  START,
+  startInside,
+  UNSHARE,
+  WITHOUT_NAMESPACES,
+} from "../pid_namespace.ts";
 import { type Finished, Sandbox, TEND } from "../sandbox.ts";
-
-/** Begins a PID namespace; a user without privileges needs one of users too. */
-const UNSHARE = [
-  "unshare",
-  ...(Deno.uid() === 0 ? [] : ["--user", "--map-root-user"]),
-  ...["--pid", "--fork", "--mount-proc", "--kill-child"],
-];
-
-const ignore = Deno.env.get("CI") === undefined && !canUnshare();
-
-function canUnshare(): boolean {
-  const args = [...UNSHARE.slice(1), "true"];
-  return new Deno.Command("unshare", { args, stderr: "null" })
-    .outputSync().success;
-}
-
-const START = ["--detach", "--pidfile=web.pid", "--", "sleep", "600"];
-
-/** Starts a daemon in a PID namespace of its own, with web.pid. */
-async function startInside(box: Sandbox): Promise<void> {
-  const script = 'ready=$1; shift; "$@" && : >"$ready" && exec sleep 600';
-  const ready = box.path("ready");
-  box.start([...UNSHARE, "sh", "-c", script, "sh", ready, TEND, ...START]);
-  await box.until(
-    "the daemon runs in its namespace",
-    () => box.read(ready) !== undefined,
-  );
-}
 
 /** The process that is PID 1 for another. */
 function firstOfNamespace(pid: number): number {
@@ -50,7 +28,7 @@ function assertRefused(box: Sandbox, finished: Finished): void {
 
 Deno.test({
   name: "tend --pidfile refuses beside a daemon in a PID namespace below",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await startInside(box);
@@ -63,7 +41,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --pidfile refuses beside a daemon in a PID namespace above",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await box.tend(...START);
@@ -76,7 +54,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --pidfile refuses beside a daemon in a PID namespace beside",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await startInside(box);
@@ -88,7 +66,7 @@ Deno.test({
 Deno.test({
   name:
     "tend --pidfile refuses beside a monitor that backs off in a PID namespace above",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await startBackingOff(box);
@@ -105,7 +83,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --overwrite-pidfile replaces one from another PID namespace",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await startInside(box);
@@ -117,7 +95,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --pidfile takes over when the other PID namespace has ended",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     await startInside(box);
@@ -132,7 +110,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --monitor passes SIGTERM on when it is PID 1",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     const script = "kill -TERM 1; sleep 600";
@@ -145,7 +123,7 @@ Deno.test({
 
 Deno.test({
   name: "tend --monitor waits for orphans when it is PID 1",
-  ignore,
+  ignore: WITHOUT_NAMESPACES,
   fn: async () => {
     await using box = await Sandbox.create();
     const done = box.path("done");

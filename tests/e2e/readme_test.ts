@@ -33,12 +33,16 @@ function examples(): Example[] {
   return found;
 }
 
-/** A pattern for an output: numbers are any numbers, `…` is anything. */
+/**
+ * A pattern for an output: numbers are any numbers, `…` is anything, and a table
+ * has as many blanks as it needs.
+ */
 function pattern(output: string[]): RegExp {
   const source = output.map((line) =>
     line === "…"
       ? "(?:.*\\n)*?"
       : line.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/\d+/g, "\\d+")
+        .replace(/(?<=\S) {2,}/g, " +")
         .replace(/…/g, ".*") + "\\n"
   );
   return new RegExp(`^${source.join("")}$`);

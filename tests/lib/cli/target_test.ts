@@ -128,3 +128,15 @@ Deno.test("readTargets() refuses to be about nothing", () => {
     "TARGET is missing",
   );
 });
+
+Deno.test("allTargets() has a daemon that has a monitor and no pidfile", async () => {
+  await using box = await Sandbox.create();
+  Deno.env.set("TEND_RUNDIR", box.dir);
+  for (const name of ["a.pid", "a.pid.monitor", "b.pid.monitor", "c.monitor"]) {
+    Deno.writeTextFileSync(box.path(name), "");
+  }
+  assertEquals(allTargets(), [
+    { name: "a", pidfile: box.path("a.pid") },
+    { name: "b", pidfile: box.path("b.pid") },
+  ]);
+});
