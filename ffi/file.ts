@@ -158,6 +158,26 @@ export function open(path: CString, flags: number, mode = 0): number {
 }
 
 /**
+ * Opens a file that may not be there. That it is not is no error, and costs
+ * none.
+ *
+ * @param path The file.
+ * @param flags As {@linkcode open}.
+ * @returns The descriptor, which is closed on exec; `undefined` without a file.
+ * @throws {LibcError} `EACCES` and others.
+ */
+export function openIfThere(path: CString, flags: number): number | undefined {
+  const name = cString(path);
+  for (;;) {
+    const fd = libc.open(name, flags | O_CLOEXEC, 0);
+    if (fd !== -1) return fd;
+    const why = errno();
+    if (why === Errno.ENOENT) return undefined;
+    if (why !== Errno.EINTR) throw new LibcError("open", why);
+  }
+}
+
+/**
  * Reads a file whole; for files of `/proc`, which have no size.
  *
  * @param path The file.
@@ -242,15 +262,36 @@ export function fstat(fd: number): FileStat {
   return statx("fstat", fd, cString(""), AT_EMPTY_PATH);
 }
 
+/**
+ * Asks whether an open file is a regular one, and nothing else of it.
+ *
+ * @param fd Its descriptor.
+ * @returns Whether it is.
+ * @throws {LibcError} `EBADF` when it is not open.
+ */
+export function isRegular(fd: number): boolean {
+  const view = rawStatx("fstat", fd, cString(""), AT_EMPTY_PATH);
+  return (view.getUint16(STATX.mode, true) & S_IFMT) === S_IFREG;
+}
+
+function rawStatx(
+  call: string,
+  fd: number,
+  path: Uint8Array<ArrayBuffer>,
+  flags: number,
+): DataView<ArrayBuffer> {
+  const buffer = new Uint8Array(STATX.size);
+  checked(call, libc.statx(fd, path, flags, STATX_BASIC_STATS, buffer));
+  return new DataView(buffer.buffer);
+}
+
 function statx(
   call: string,
   fd: number,
   path: Uint8Array<ArrayBuffer>,
   flags: number,
 ): FileStat {
-  const buffer = new Uint8Array(STATX.size);
-  checked(call, libc.statx(fd, path, flags, STATX_BASIC_STATS, buffer));
-  const view = new DataView(buffer.buffer);
+  const view = rawStatx(call, fd, path, flags);
   const u32 = (offset: number) => view.getUint32(offset, true);
   return {
     dev: `${u32(STATX.devMajor)}:${u32(STATX.devMinor)}`,

@@ -10,7 +10,7 @@ import { fromBytes } from "./c_string.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
 import { readDirectory } from "./directory.ts";
 import { O_RDONLY } from "./file.ts";
-import { bind } from "./libc.ts";
+import { bind, LibcError } from "./libc.ts";
 
 const libc = bind({
   sysconf: { parameters: ["i32" /* int name */], result: "i64" },
@@ -29,8 +29,13 @@ const SC_PAGESIZE = 30;
 /** `USER_HZ`, the same on both architectures. */
 const TICKS_PER_SECOND = 100;
 
-/** No line of `/proc/PID/stat` is longer: some 50 numbers and a short name. */
-const LONGEST_LINE = 1536;
+/**
+ * Larger than any `/proc/PID/stat`. Of a longer file the kernel gives about a
+ * page at a time.
+ */
+const PART = 4096;
+/** A part that is shorter was the last. */
+const SHORT_PART = PART - 64;
 /** Fields of that line, from the one behind the name on. */
 const STAT = {
   state: 0,
@@ -41,6 +46,7 @@ const STAT = {
   systemTicks: 12,
   childrensUserTicks: 13,
   childrensSystemTicks: 14,
+  threads: 17,
   startTicks: 19,
   residentPages: 21,
 } as const;
@@ -70,6 +76,7 @@ export class ProcessInfo {
   /** Whether it is stopped, as by SIGSTOP. */
   readonly isStopped: boolean;
   readonly #line: string;
+  #allFields: string[] | undefined;
 
   /**
    * @param pid Its number.
@@ -89,21 +96,29 @@ export class ProcessInfo {
 
   /** Whether it is the copy of its parent that it was when it was forked. */
   get isCopy(): boolean {
-    const flags = Number(this.#line.split(" ")[STAT.flags]);
-    return (flags & FORKED_NOT_EXECED) !== 0;
+    return (this.#number("flags") & FORKED_NOT_EXECED) !== 0;
+  }
+
+  /** How many threads it has. */
+  get threads(): number {
+    return this.#number("threads");
   }
 
   /** What it takes. */
   get usage(): ProcessUsage {
-    const fields = this.#line.split(" ");
-    const number = (field: keyof typeof STAT) => Number(fields[STAT[field]]);
-    const ticks = number("userTicks") + number("systemTicks") +
-      number("childrensUserTicks") + number("childrensSystemTicks");
+    const ticks = this.#number("userTicks") + this.#number("systemTicks") +
+      this.#number("childrensUserTicks") +
+      this.#number("childrensSystemTicks");
     return {
       cpuSeconds: ticks / TICKS_PER_SECOND,
-      startedAt: number("startTicks") * (1000 / TICKS_PER_SECOND),
-      residentPages: number("residentPages"),
+      startedAt: this.#number("startTicks") * (1000 / TICKS_PER_SECOND),
+      residentPages: this.#number("residentPages"),
     };
+  }
+
+  #number(field: keyof typeof STAT): number {
+    this.#allFields ??= this.#line.split(" ");
+    return Number(this.#allFields[STAT[field]]);
   }
 }
 
@@ -132,10 +147,6 @@ export function readProcesses(): Map<number, ProcessInfo> {
   return found;
 }
 
-const encoder = new TextEncoder();
-let path: Uint8Array<ArrayBuffer> | undefined;
-let line: Uint8Array<ArrayBuffer> | undefined;
-
 /**
  * Looks at a process.
  *
@@ -143,14 +154,61 @@ let line: Uint8Array<ArrayBuffer> | undefined;
  * @returns What `/proc` says of it; `undefined` when it is gone, or not shown.
  */
 export function readProcess(pid: number): ProcessInfo | undefined {
-  path ??= new Uint8Array(64);
-  line ??= new Uint8Array(LONGEST_LINE);
-  encoder.encodeInto(`/proc/${pid}/stat\0`, path);
-  const fd = libc.open(path, O_RDONLY | O_CLOEXEC);
+  const line = readIfThere(`/proc/${pid}/stat`);
+  return line === undefined ? undefined : new ProcessInfo(pid, line);
+}
+
+/**
+ * Asks whether the kernel tells the children of a process. Few are built without.
+ *
+ * @returns Whether {@linkcode childrenOf} can be used.
+ */
+export function tellsChildren(): boolean {
+  return readIfThere("/proc/thread-self/children") !== undefined;
+}
+
+/**
+ * The children of a process.
+ *
+ * @param process The process.
+ * @returns Their numbers; some may be missing when others end meanwhile.
+ */
+export function childrenOf({ pid, threads }: ProcessInfo): number[] {
+  // Each thread has those that it has forked.
+  const tids = threads === 1 ? [pid] : threadsOf(pid);
+  return tids.flatMap((tid) => {
+    const text = readIfThere(`/proc/${pid}/task/${tid}/children`);
+    return text ? text.trimEnd().split(" ").map(Number) : [];
+  });
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readDirectory(`/proc/${pid}/task`);
+  } catch (error) {
+    if (error instanceof LibcError) return [];
+    throw error;
+  }
+}
+
+const encoder = new TextEncoder();
+let name: Uint8Array<ArrayBuffer> | undefined;
+let part: Uint8Array<ArrayBuffer> | undefined;
+
+/** Reads a file of a process that may have ended by now. */
+function readIfThere(path: string): string | undefined {
+  name ??= new Uint8Array(64);
+  part ??= new Uint8Array(PART);
+  encoder.encodeInto(`${path}\0`, name);
+  const fd = libc.open(name, O_RDONLY | O_CLOEXEC);
   if (fd === -1) return undefined;
-  const length = Number(libc.read(fd, line, BigInt(LONGEST_LINE)));
+  let text = "";
+  let length: number;
+  do {
+    length = Number(libc.read(fd, part, BigInt(PART)));
+    if (length > 0) text += fromBytes(part.subarray(0, length));
+  } while (length > SHORT_PART);
   libc.close(fd);
   // It may have ended since it was opened.
-  if (length <= 0) return undefined;
-  return new ProcessInfo(pid, fromBytes(line.subarray(0, length)));
+  return length < 0 ? undefined : text;
 }

@@ -5,14 +5,10 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { isThere, O_NOCTTY, O_NONBLOCK, O_RDONLY, open } from "../ffi/file.ts";
-import { Errno, LibcError, strerror } from "../ffi/libc.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY, openIfThere } from "../ffi/file.ts";
+import { LibcError, strerror } from "../ffi/libc.ts";
 import { waitReadable } from "../ffi/wait.ts";
-import {
-  type MonitorFile,
-  monitorFileOf,
-  readMonitorFile,
-} from "./monitor_file.ts";
+import { type MonitorFile, readMonitorFile } from "./monitor_file.ts";
 import { readOpenPidfile } from "./pidfile_state.ts";
 
 /** For so long files that are just being made or removed are looked at again. */
@@ -49,10 +45,9 @@ export interface DaemonLook {
  * @returns What it says.
  */
 export function lookAtPidfile(pidfile: string): PidfileLook {
-  // Mostly. Making an error of that takes milliseconds in a bundled program.
-  if (!isThere(pidfile)) return { kind: "none" };
   try {
-    const fd = open(pidfile, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    const fd = openIfThere(pidfile, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (fd === undefined) return { kind: "none" };
     try {
       return toLook(readOpenPidfile(fd));
     } finally {
@@ -60,9 +55,7 @@ export function lookAtPidfile(pidfile: string): PidfileLook {
     }
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    return error.errno === Errno.ENOENT
-      ? { kind: "none" }
-      : { kind: "error", reason: `${pidfile}: ${error.reason}` };
+    return { kind: "error", reason: `${pidfile}: ${error.reason}` };
   }
 
   function toLook(found: ReturnType<typeof readOpenPidfile>): PidfileLook {
@@ -105,9 +98,7 @@ export function lookAt(pidfile: string): DaemonLook {
   for (let attempt = 1;; attempt++) {
     const look: DaemonLook = {
       pidfile: lookAtPidfile(pidfile),
-      monitor: isThere(monitorFileOf(pidfile))
-        ? readMonitorFile(pidfile)
-        : { kind: "none" },
+      monitor: readMonitorFile(pidfile),
     };
     if (attempt === ATTEMPTS || isSettled(look, pidfile)) return look;
     waitReadable([], LOOK_AGAIN_MS);

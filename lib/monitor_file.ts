@@ -12,15 +12,14 @@
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, readBeginning } from "../ffi/descriptor.ts";
 import {
-  fstat,
-  isRegularFile,
+  isRegular,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
-  open,
+  openIfThere,
 } from "../ffi/file.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { namespacePids } from "../ffi/process.ts";
 import {
@@ -147,17 +146,16 @@ export function monitorFileOf(pidfile: string): string {
  * @returns What it says.
  */
 export function readMonitorFile(pidfile: string): MonitorFile {
-  let fd: number;
+  let fd: number | undefined;
   try {
     // Not blocking: it may be a FIFO.
     const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
-    fd = open(monitorFileOf(pidfile), flags);
+    fd = openIfThere(monitorFileOf(pidfile), flags);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    return error.errno === Errno.ENOENT
-      ? { kind: "none" }
-      : { kind: "error", reason: error.reason };
+    return { kind: "error", reason: error.reason };
   }
+  if (fd === undefined) return { kind: "none" };
   try {
     return readOpenMonitorFile(fd);
   } finally {
@@ -182,7 +180,7 @@ export function readOpenMonitorFile(fd: number): MonitorFile {
 }
 
 function readLocked(fd: number): MonitorFile {
-  if (!isRegularFile(fstat(fd))) {
+  if (!isRegular(fd)) {
     return { kind: "error", reason: "not a regular file" };
   }
   const holder = fcntlGetlk(fd);
@@ -274,13 +272,17 @@ function checkedContent(text: string): string | undefined {
   return checksum(content) === Number(check) ? content : undefined;
 }
 
-/** FNV-1a. */
+/**
+ * Adler-32, of units of UTF-16. Its numbers stay small while it counts: larger
+ * ones are objects to V8, and a hundred records would make 25,000 of them.
+ */
 function checksum(text: string): number {
-  let hash = 0x811c9dc5;
+  let [low, high] = [1, 0];
   for (let i = 0; i < text.length; i++) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+    low = (low + text.charCodeAt(i)) % 65521;
+    high = (high + low) % 65521;
   }
-  return hash >>> 0;
+  return high * 0x10000 + low;
 }
 
 /** Not in the middle of a character that takes two. */

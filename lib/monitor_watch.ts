@@ -9,9 +9,9 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
-  open,
+  openIfThere,
 } from "../ffi/file.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { bootTime, inotifyWrites } from "../ffi/wait.ts";
 import {
   monitorFileOf,
@@ -50,16 +50,9 @@ export class MonitorWatch {
     pidfile: string,
     monitor: ProvenMonitor,
   ): MonitorWatch | undefined {
-    let fd: number;
-    try {
-      const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
-      fd = open(monitorFileOf(pidfile), flags);
-    } catch (error) {
-      if (!(error instanceof LibcError) || error.errno !== Errno.ENOENT) {
-        throw error;
-      }
-      return undefined;
-    }
+    const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    if (fd === undefined) return undefined;
     const file = readOpenMonitorFile(fd);
     if (file.kind === "held" && file.monitor === monitor.pid) {
       return new MonitorWatch(monitor, fd);

@@ -10,7 +10,7 @@ import {
   type FileStat,
   fstat,
   isDirectory,
-  isRegularFile,
+  isRegular,
   isSameFile,
   O_NOCTTY,
   O_NOFOLLOW,
@@ -172,9 +172,8 @@ export type OpenPidfile =
  * @throws {LibcError} `EIO`.
  */
 export function readOpenPidfile(fd: number): OpenPidfile {
-  const file = fstat(fd);
-  if (!isRegularFile(file)) {
-    const errno = isDirectory(file) ? Errno.EISDIR : Errno.EINVAL;
+  if (!isRegular(fd)) {
+    const errno = isDirectory(fstat(fd)) ? Errno.EISDIR : Errno.EINVAL;
     return { kind: "other", errno };
   }
   const holder = fcntlGetlk(fd);

@@ -4,9 +4,12 @@
  * @module
  */
 import {
+  childrenOf,
   pageSize,
   type ProcessInfo,
+  readProcess,
   readProcesses,
+  tellsChildren,
 } from "../ffi/process_table.ts";
 import { bootTime } from "../ffi/wait.ts";
 
@@ -25,33 +28,42 @@ export interface TreeUsage {
   readonly processes: number;
 }
 
+/** Processes, and who is whose child. */
+export interface Family {
+  /** A process by its number. */
+  readonly at: (pid: number) => ProcessInfo | undefined;
+  /** The children of a process. */
+  readonly below: (parent: ProcessInfo) => readonly number[];
+}
+
 /**
- * Looks at all processes once, for as many trees as are wanted.
+ * Gets ready to look at trees of processes.
  *
  * @returns Says what the tree below a process takes; `undefined` for one that
  * is not to be seen.
  */
 export function treeUsages(): (pid: number) => TreeUsage | undefined {
+  // With thousands of processes it takes long to look at all of them. Where the
+  // kernel does not say who the children are, it is done once for all trees.
+  const { at, below }: Family = tellsChildren()
+    ? { at: readProcess, below: childrenOf }
+    : wholeFamily();
   const now = bootTime();
-  const all = readProcesses();
-  const children = new Map<number, ProcessInfo[]>();
-  for (const info of all.values()) {
-    const siblings = children.get(info.ppid);
-    if (siblings === undefined) children.set(info.ppid, [info]);
-    else siblings.push(info);
-  }
   const bytes = pageSize();
   return (pid) => {
-    const root = all.get(pid);
+    const root = at(pid);
     if (root === undefined || root.hasEnded) return undefined;
-    // A number may have come to another process between two looks: then there
-    // could be a circle.
-    const tree = new Set([root]);
-    for (const { pid } of tree) {
-      for (const child of children.get(pid) ?? []) tree.add(child);
+    const tree = new Map([[pid, root]]);
+    for (const parent of tree.values()) {
+      for (const child of below(parent)) {
+        // A number may have come to another process between two looks: then
+        // there could be a circle.
+        const info = tree.has(child) ? undefined : at(child);
+        if (info !== undefined) tree.set(child, info);
+      }
     }
     let [pages, cpu] = [0, 0];
-    for (const { usage: { residentPages, cpuSeconds } } of tree) {
+    for (const { usage: { residentPages, cpuSeconds } } of tree.values()) {
       pages += residentPages;
       cpu += cpuSeconds;
     }
@@ -61,5 +73,24 @@ export function treeUsages(): (pid: number) => TreeUsage | undefined {
       cpu,
       processes: tree.size,
     };
+  };
+}
+
+/**
+ * All processes, by one look at each.
+ *
+ * @returns The processes, and their children.
+ */
+export function wholeFamily(): Family {
+  const all = readProcesses();
+  const children = new Map<number, number[]>();
+  for (const { pid, ppid } of all.values()) {
+    const siblings = children.get(ppid);
+    if (siblings === undefined) children.set(ppid, [pid]);
+    else siblings.push(pid);
+  }
+  return {
+    at: (pid) => all.get(pid),
+    below: ({ pid }) => children.get(pid) ?? [],
   };
 }

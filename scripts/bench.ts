@@ -26,6 +26,7 @@ import { printTables } from "./bench/report.ts";
 import { measureIdle, measureRounds } from "./bench/rounds.ts";
 import type { Seen } from "./bench/seen.ts";
 import { judge } from "./bench/targets.ts";
+import { measureVerbs } from "./bench/verbs.ts";
 import { printVerdicts } from "./bench/verdict.ts";
 import { run } from "./command.ts";
 import { findDenort } from "./denort.ts";
@@ -110,6 +111,12 @@ async function bench(directory: string, options: Options): Promise<void> {
     options.rounds,
     directory,
   );
+  console.log("measuring verbs");
+  const verbs = await measureVerbs(
+    `${directory}/verbs`,
+    tend,
+    { ...options, sleep: place.sleep },
+  );
   // Before hundreds of daemons crash: from here on there are no more ratios.
   const load = Deno.loadavg()[0] ?? 0;
   console.log(`\nweighing many daemons, up to ${options.counts.at(-1)}`);
@@ -122,6 +129,7 @@ async function bench(directory: string, options: Options): Promise<void> {
   printVerdicts([
     ...judge(all, options.idleMs),
     ...library,
+    ...verbs,
     ...many.verdicts,
   ]);
   if (load > navigator.hardwareConcurrency / 2) {

@@ -15,6 +15,7 @@ import { assertFalse } from "@std/assert/false";
 import { assertThrows } from "@std/assert/throws";
 import {
   fstat,
+  isRegular,
   isSameFile,
   O_APPEND,
   O_CREAT,
@@ -24,6 +25,7 @@ import {
   O_RDWR,
   O_WRONLY,
   open,
+  openIfThere,
   readFile,
   statFile,
 } from "../../ffi/file.ts";
@@ -224,4 +226,21 @@ Deno.test("pipe2() makes two ends that are closed on exec", () => {
   close(writeFd);
   assertEquals(read(readFd, into), 0);
   close(readFd);
+});
+
+Deno.test("openIfThere() is undefined without a file, and throws for others", async () => {
+  await using box = await Sandbox.create();
+  const before = openFdCount();
+  assertEquals(openIfThere(box.path("none"), O_RDONLY), undefined);
+  Deno.symlinkSync("loop", box.path("loop"));
+  assertThrows(() => openIfThere(box.path("loop"), O_RDONLY), LibcError);
+  assertEquals(openFdCount(), before);
+});
+
+Deno.test("isRegular() knows a file from a directory", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "");
+  const fds = [box.path("file"), box.dir].map((path) => open(path, O_RDONLY));
+  assertEquals(fds.map(isRegular), [true, false]);
+  fds.forEach(close);
 });
