@@ -138,13 +138,13 @@ function isReady(record: MonitorRecord, before: MonitorRecord): boolean {
 
 /** Throws when the start has failed. */
 function checkFailed(record: MonitorRecord, before: MonitorRecord): void {
-  const { restarts, lastStart, monitor, backingOffUntil } = record;
+  const { restarts, lastStart, monitor, policy } = record;
   if (lastStart === undefined || lastStart.ready) return;
   if (lastStart.count <= (before.lastStart?.count ?? 0)) return;
   // Without a process for it, it was not started, and is not counted.
   const isWanted = restarts > before.restarts || lastStart.pid === 0;
   if (!isWanted) return;
-  const then = backingOffUntil === undefined && record.phase !== "starting"
+  const then = policy === "no"
     ? ""
     : `, its monitor, pid ${monitor}, tries again`;
   throw new ActionFailure(

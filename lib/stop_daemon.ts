@@ -16,8 +16,8 @@ import {
 } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
-import { readMonitorFile } from "./monitor_file.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
+import { MonitorWatch } from "./monitor_watch.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { GroupHold } from "./process_group.ts";
 import {
@@ -33,6 +33,8 @@ import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
 import { allEnd, type Job } from "./together.ts";
 
+/** A monitor has so long to hear that its daemon is to end, at the least. */
+const HEARING_MS = 1_000;
 /** How often to look whether a monitor has come to a stop, each for 1 ms. */
 const STOP_LOOKS = 100;
 
@@ -187,12 +189,13 @@ function* forceEnd(
   const doomed = daemon === undefined ? [] : [daemon];
   const children: ProvenProcess[] = [];
   try {
-    const isDeaf = monitor !== undefined && !hasEnded(monitor) &&
-      !hasHeard(pidfile, monitor);
+    const patience = Math.max(timeout, HEARING_MS);
+    const isDeaf = monitor !== undefined &&
+      !(yield* hears(pidfile, monitor, bootTime() + patience - timeout));
     if (isDeaf) {
       say.warn(
         `its monitor, pid ${monitor.pid}, has not answered within ` +
-          `${seconds(timeout)}, killed (SIGKILL)`,
+          `${seconds(patience)}, killed (SIGKILL)`,
       );
       freeze(monitor);
       children.push(...daemonsOf(monitor));
@@ -231,11 +234,24 @@ function* forceEnd(
   }
 }
 
-/** Whether a monitor has noted that its daemon is to end. */
-function hasHeard(pidfile: string, { pid }: ProvenMonitor): boolean {
-  const file = readMonitorFile(pidfile);
-  return file.kind === "held" && file.monitor === pid &&
-    file.record?.phase === "stopping";
+/** Whether a monitor notes that its daemon is to end, or has ended itself. */
+function* hears(
+  pidfile: string,
+  monitor: ProvenMonitor,
+  until: number,
+): Job<boolean> {
+  const watch = MonitorWatch.start(pidfile, monitor);
+  if (watch === undefined) return hasEnded(monitor);
+  try {
+    for (;;) {
+      const { record, isLast } = watch.look();
+      if (isLast || record.phase === "stopping") return true;
+      if (bootTime() >= until) return false;
+      yield watch.next(until);
+    }
+  } finally {
+    watch.stop();
+  }
 }
 
 /** Returns when a monitor is stopped: from then on it does nothing. */

@@ -52,6 +52,7 @@ export function act(
   // The verb says itself what its user is to know.
   setLevels("console:off");
   raiseDescriptorLimit();
+  const notes: string[] = [];
   const messages = targets.map((): string[] => []);
   const jobs = targets.map(({ name, pidfile }, i) =>
     reporting(
@@ -60,11 +61,14 @@ export function act(
     )
   );
   const results = runTogether(jobs);
+  // Only now: if nobody reads it any more, that must not keep us from the rest.
   if (isJson) {
     const objects = results.map((result, i) =>
       toObject(targets[i]!, result, messages[i]!)
     );
     print(`${JSON.stringify(objects, null, 2)}\n`);
+  } else if (notes.length > 0) {
+    print(notes.join(""));
   }
   return Math.max(0, ...results.map(({ status }) => status));
 
@@ -72,7 +76,7 @@ export function act(
     return {
       note: (text) => {
         messages[index]!.push(text);
-        if (!isJson) print(`${oneLine(name)}: ${text}\n`);
+        notes.push(`${oneLine(name)}: ${text}\n`);
       },
       warn: (text) => {
         messages[index]!.push(text);

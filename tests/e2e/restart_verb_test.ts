@@ -8,7 +8,7 @@ import {
   untilShown,
 } from "../monitored.ts";
 import { isAlive } from "../proc.ts";
-import { Sandbox } from "../sandbox.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
 import { asOther, IS_ROOT, isThere, json, stubborn } from "../verb_calls.ts";
 
 const SLEEP = ["--", "sleep", "600"];
@@ -121,6 +121,33 @@ Deno.test("tend restart says that a monitor does not answer", async () => {
       "restarted: tend stop ends it\n",
   });
   assertEquals(isAlive(pid), true);
+});
+
+Deno.test("tend restart fails when the monitor is killed meanwhile", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...MONITORED, ...stubborn(box));
+  await isThere(box);
+  const { monitor } = shown(box)!;
+  const restart = box.start([TEND, "restart", "--timeout=1h", "web"]);
+  await untilShown(box, "that", ({ phase }) => phase === "restarting");
+  Deno.kill(monitor, "SIGKILL");
+  const { code, stderr } = await restart.finished();
+  assertEquals([code, stderr], [
+    1,
+    "tend: web: its monitor has ended, not restarted\n",
+  ]);
+});
+
+Deno.test("tend restart fails when the daemon is stopped meanwhile", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...MONITORED, ...stubborn(box));
+  await isThere(box);
+  const restart = box.start([TEND, "restart", "--timeout=1h", "web"]);
+  await untilShown(box, "that", ({ phase }) => phase === "restarting");
+  assertEquals((await box.tend("stop", "--timeout=0", "web")).code, 0);
+  const { code, stderr } = await restart.finished();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^tend: web: its monitor has ended .*not restarted\n$/);
 });
 
 Deno.test("tend restart restarts several, and fails with the status of one", async () => {

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import {
   LOGGED,
+  logOf,
   MONITORED,
   shown,
   startAsleep,
@@ -83,6 +84,21 @@ Deno.test("tend stop --signal tells the daemon by that", async () => {
   assertEquals(await box.tend("stop", "--signal=USR1", "web"), DONE);
 });
 
+Deno.test("tend stop --timeout=0 kills the daemon, and lets its monitor end", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...LOGGED, ...stubborn(box));
+  await isThere(box);
+  const pid = box.pidfile("web.pid");
+  const { code, stderr } = await box.tend("stop", "--timeout=0", "web");
+  assertEquals([code, stderr], [
+    0,
+    `tend: web: pid ${pid} has not ended within 0 s of SIGTERM, ` +
+    "killed (SIGKILL)\n",
+  ]);
+  assertMatch(logOf(box), /died, killed \(Killed\), exiting\n$/);
+  assertEquals(box.runFiles(), []);
+});
+
 Deno.test("tend stop kills a monitor that does not answer before its daemon", async () => {
   await using box = await Sandbox.create();
   await box.tend(...MONITORED, ...SLEEP);
@@ -92,7 +108,7 @@ Deno.test("tend stop kills a monitor that does not answer before its daemon", as
     code: 0,
     stdout: "",
     stderr: `tend: web: its monitor, pid ${monitor}, has not answered within ` +
-      "0.1 s, killed (SIGKILL)\n" +
+      "1 s, killed (SIGKILL)\n" +
       `tend: web: pid ${pid} was not told to end, killed (SIGKILL)\n`,
   });
   assertNothingLeft(box);
@@ -264,6 +280,29 @@ Deno.test("tend stop --kill-group refuses the group of who started the daemon", 
   );
   assertEquals(isAlive(pid), true);
   assertEquals(await box.tend("stop", "web"), DONE);
+});
+
+Deno.test("tend stop --kill-group refuses a group that it is in itself", async () => {
+  await using box = await Sandbox.create();
+  const script = '"$1" --pidfile=web.pid -- sleep 600 & ' +
+    'until "$1" wait --ready web 2>/dev/null; do :; done; ' +
+    '"$1" stop --kill-group web';
+  const { code, stderr } = await box.run(["sh", "-c", script, "sh", TEND]);
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /^tend: web: pid \d+ is in the process group of this very command, not stopped: /,
+  );
+});
+
+Deno.test("tend stop stops all though nobody reads its notes", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...MONITORED, ...SLEEP);
+  const script = '"$1" stop none web >/dev/full';
+  const { code, stderr } = await box.run(["sh", "-c", script, "sh", TEND]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^tend: standard output: write failed/);
+  assertNothingLeft(box);
 });
 
 Deno.test({
