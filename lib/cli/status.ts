@@ -52,21 +52,22 @@ export const statusVerb: Verb<typeof TARGET_OPTIONS[number]["name"]> = {
     `Shows a line for each TARGET. Whether a daemon runs is told by the lock of its
 pidfile; the rest is what its monitor has noted and what /proc shows.
 
-STATE      running, starting, restarting, stopping; backing off, between a
-           crash and the next start; ended, when its monitor has not seen
-           that yet; stale, when it has left a pidfile; stopped; unknown.
-           unmonitored: no tend would start it again
-UPTIME     since the daemon's process was started
-RESTARTS   after crashes and by tend restart, under this monitor
-LAST END   how the last daemon under this monitor ended
-MEMORY     resident, of the daemon and all processes below it; what several
-           of them share counts for each
-CPU        of all these, processor time by the daemon's uptime
+The state is running, starting, restarting or stopping; backing off, between a
+crash and the next start; ended, when its monitor has not seen that yet; stale,
+when it has left a pidfile; stopped; or unknown. Unmonitored says that no tend
+would start it again.
+
+The uptime is that of the daemon's process. Restarts are those after crashes
+and by tend restart under this monitor, which tells the last end, too. Memory
+is what is resident, of the daemon and all processes below it; what several of
+them share counts for each. CPU is the processor time of all these as a part of
+the uptime.
 
 With --json an array is printed, of an object for each TARGET: name, pidfile,
 state, pid, monitor, remark, uptime (s), crashes, restarts, lastEnd, lastStart,
 backingOffUntil, memory (bytes), cpu (s), processes, command, logFile. Times of
-day are milliseconds since 1970; what is not known is null.`,
+day are milliseconds since 1970, and the state is one word, as backingOff. What
+is not known is null.`,
   groups: [{ title: "Options", options: TARGET_OPTIONS }],
   operands: TARGETS,
   statuses: [
@@ -116,6 +117,7 @@ function toObject(
   { name, pidfile, view, usage, command }: DaemonStatus,
 ): Record<string, unknown> {
   const { state, pid, monitor, record, remark } = view;
+  const lastStart = record?.lastStart;
   return {
     name,
     pidfile,
@@ -127,7 +129,9 @@ function toObject(
     crashes: record?.crashes ?? null,
     restarts: record?.restarts ?? null,
     lastEnd: record?.lastEnd ?? null,
-    lastStart: record?.lastStart ?? null,
+    lastStart: lastStart === undefined
+      ? null
+      : { ...lastStart, text: lastStart.text ?? null },
     backingOffUntil: record?.backingOffUntil ?? null,
     memory: usage?.memory ?? null,
     cpu: usage?.cpu ?? null,

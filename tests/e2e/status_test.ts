@@ -55,7 +55,7 @@ Deno.test("tend status shows all that is known as JSON", async () => {
     crashes: 0,
     restarts: 0,
     lastEnd: null,
-    lastStart: { count: 1, pid: daemon, ready: true, status: 0 },
+    lastStart: { count: 1, pid: daemon, ready: true, status: 0, text: null },
     backingOffUntil: null,
     processes: 1,
     command: ["sleep", "600"],

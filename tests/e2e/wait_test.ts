@@ -15,13 +15,31 @@ import { json } from "../verb_calls.ts";
 const SLEEP = ["--", "sleep", "600"];
 const DONE = { code: 0, stdout: "", stderr: "" };
 
-/** Starts a verb that waits, and returns when it does: it has a pidfd. */
-async function startWaiting(box: Sandbox, ...args: string[]): Promise<Running> {
-  const running = box.start([TEND, ...args]);
-  await box.until("it waits", () => {
-    if (look(running.pid)?.state !== "S") return false;
-    return [...fdsOf(running.pid).values()].some((to) => to.includes("pidfd"));
+/** The numbers of poll() and, on aarch64, of ppoll(). */
+const POLL = ["7", "73"];
+
+/** Waits until a verb waits for so many processes. */
+async function untilWaiting(
+  box: Sandbox,
+  { pid }: Running,
+  processes: number,
+): Promise<void> {
+  await box.until(`pid ${pid} waits for ${processes} processes`, () => {
+    const held = look(pid) === undefined ? [] : [...fdsOf(pid).values()]
+      .filter((file) => file.includes("pidfd"));
+    const call = box.read(`/proc/${pid}/syscall`)?.split(" ")[0] ?? "";
+    return held.length >= processes && POLL.includes(call);
   });
+}
+
+/** Starts a verb, and returns when it waits for so many processes. */
+async function startWaiting(
+  box: Sandbox,
+  processes: number,
+  ...args: string[]
+): Promise<Running> {
+  const running = box.start([TEND, ...args]);
+  await untilWaiting(box, running, processes);
   return running;
 }
 
@@ -36,7 +54,7 @@ for (
   Deno.test(`tend wait returns when what tend ${options.slice(1).join(" ")} began has ended`, async () => {
     await using box = await Sandbox.create();
     await box.tend(...options, ...SLEEP);
-    const waiting = await startWaiting(box, "wait", "web");
+    const waiting = await startWaiting(box, 1, "wait", "web");
     Deno.kill(box.pidfile("web.pid")!, "SIGTERM");
     assertEquals(await waiting.finished(), DONE);
     assertEquals(box.processes(), []);
@@ -46,11 +64,11 @@ for (
 Deno.test("tend wait goes on when the daemon crashes, and ends with the monitor", async () => {
   await using box = await Sandbox.create();
   const { daemon } = await startAsleep(box);
-  const waiting = await startWaiting(box, "wait", "web");
+  const waiting = await startWaiting(box, 2, "wait", "web");
   Deno.kill(daemon, "SIGSEGV");
   const next = await successorOf(daemon, box);
   await untilShown(box, "that it runs", ({ phase }) => phase === "running");
-  assertEquals(look(waiting.pid)?.state, "S");
+  await untilWaiting(box, waiting, 2);
   Deno.kill(next, "SIGTERM");
   assertEquals(await waiting.finished(), DONE);
 });
@@ -60,9 +78,9 @@ Deno.test("tend wait of several returns when all have ended", async () => {
   for (const name of ["a", "b"]) {
     await box.tend("--detach", `--pidfile=${name}.pid`, ...SLEEP);
   }
-  const waiting = await startWaiting(box, "wait", "a", "b");
+  const waiting = await startWaiting(box, 4, "wait", "a", "b");
   await box.tend("stop", "a");
-  assertEquals(look(waiting.pid)?.state, "S");
+  await untilWaiting(box, waiting, 2);
   await box.tend("stop", "b");
   assertEquals(await waiting.finished(), DONE);
 });
@@ -95,7 +113,7 @@ Deno.test("tend wait --ready returns when one that backs off has been started", 
   await using box = await Sandbox.create();
   await startBackingOff(box);
   await untilShown(box, "that", ({ phase }) => phase === "backingOff");
-  const waiting = await startWaiting(box, "wait", "--ready", "web");
+  const waiting = await startWaiting(box, 1, "wait", "--ready", "web");
   assertEquals((await box.tend("restart", "web")).code, 0);
   assertEquals(await waiting.finished(), DONE);
 });
@@ -104,7 +122,7 @@ Deno.test("tend wait --ready fails when the monitor ends meanwhile", async () =>
   await using box = await Sandbox.create();
   const { monitor } = await startBackingOff(box);
   await untilShown(box, "that", ({ phase }) => phase === "backingOff");
-  const waiting = await startWaiting(box, "wait", "--ready", "web");
+  const waiting = await startWaiting(box, 1, "wait", "--ready", "web");
   Deno.kill(monitor, "SIGTERM");
   assertEquals(await waiting.finished(), {
     code: 1,
@@ -133,7 +151,7 @@ Deno.test("tend wait --ready says that the daemon does not run", async () => {
 Deno.test("tend wait is not woken while it waits", async () => {
   await using box = await Sandbox.create();
   await startAsleep(box);
-  const waiting = await startWaiting(box, "wait", "--timeout=1h", "web");
+  const waiting = await startWaiting(box, 2, "wait", "--timeout=1h", "web");
   const switches = () =>
     look(waiting.pid)!.status.get("voluntary_ctxt_switches");
   const before = switches();
@@ -153,7 +171,7 @@ Deno.test({
     await using box = await Sandbox.create();
     const ovsdb = await Ovsdb.create(box);
     await ovsdb.start(box.runPath("web.pid"), "--monitor");
-    const waiting = await startWaiting(box, "wait", "web");
+    const waiting = await startWaiting(box, 2, "wait", "web");
     assertEquals(await box.tend("stop", "web"), DONE);
     assertEquals(await waiting.finished(), DONE);
     assertEquals(box.processes(), []);
