@@ -83,8 +83,11 @@ export function viewOf({ pidfile, monitor }: DaemonLook): DaemonView {
         state: "unknown",
         remark: `its monitor's file: ${monitor.reason}`,
       };
-    case "stale":
-      return { ...view, state: "stale" };
+    case "stale": {
+      const { gaveUp } = monitor.record ?? {};
+      const remark = gaveUp === undefined ? undefined : `gave up: ${gaveUp}`;
+      return { ...view, state: "stale", remark };
+    }
     case "none":
       return { ...view, state: pidfile.kind === "stale" ? "stale" : "stopped" };
   }
@@ -102,7 +105,10 @@ function monitored(
     const remark = "in another PID namespace";
     return { ...view, state: phase, remark, isElsewhere: true };
   }
-  const remark = policy === "no" ? "unmonitored" : undefined;
+  const remark = [
+    policy === "no" ? "unmonitored" : undefined,
+    record.statusText || undefined,
+  ].filter((text) => text !== undefined).join(", ") || undefined;
   const holdsPidfile = view.pid !== undefined || pidfile.kind === "elsewhere";
   if (holdsPidfile) {
     // It is forked before that is written down.

@@ -104,7 +104,7 @@ export function pidfileState(
  */
 export function openIfRegular(path: string, mode: number): number {
   const look = open(path, O_PATH);
-  if (!isRegularFile(fstat(look))) return look;
+  if (!isRegular(look)) return look;
   const flags = mode | O_NONBLOCK | O_NOCTTY;
   try {
     return open(`/proc/self/fd/${look}`, flags);

@@ -35,6 +35,8 @@ export interface DaemonStatus extends Target {
 const STATUS_OF: Record<DaemonState, 0 | 1 | 3 | 4> = {
   running: 0,
   starting: 0,
+  notReady: 0,
+  timedOut: 0,
   restarting: 0,
   stopping: 0,
   backingOff: 1,

@@ -12,6 +12,8 @@ import type { DaemonStatus } from "./status.ts";
 const STATES: Record<DaemonState, readonly [word: string, colour: number]> = {
   running: ["running", 32],
   starting: ["starting", 33],
+  notReady: ["not ready", 33],
+  timedOut: ["not ready in time", 31],
   restarting: ["restarting", 33],
   stopping: ["stopping", 33],
   backingOff: ["backing off", 33],

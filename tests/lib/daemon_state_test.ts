@@ -20,6 +20,8 @@ const RECORD: MonitorRecord = {
   lastEnd: undefined,
   lastStart: undefined,
   backingOffUntil: undefined,
+  gaveUp: undefined,
+  statusText: undefined,
   command: ["web"],
   logFile: undefined,
 };
