@@ -68,6 +68,7 @@ const libc = bind({
 export const WNOHANG = 1;
 export const WEXITED = 4;
 export const WNOWAIT = 0x1000000;
+const CLD_EXITED = 1;
 const P_ALL = 0;
 export const P_PID = 1;
 /** `siginfo_t` as `waitid()` fills it in. */
@@ -138,6 +139,22 @@ export function waitpid(pid: number): WaitStatus {
     () => libc.waitpid(pid, new Uint8Array(status.buffer), 0),
   );
   return decodeWaitStatus(status[0]!);
+}
+
+/**
+ * Waits until a child ends, and leaves it to be waited for: until then its pid,
+ * and the id of its process group, are nobody else's.
+ *
+ * @param pid The child.
+ * @returns Whether a signal ended it.
+ * @throws {LibcError} `ECHILD` when there is no such child.
+ */
+export function waitKilled(pid: number): boolean {
+  const info = new DataView(new ArrayBuffer(SIGINFO.size));
+  const bytes = new Uint8Array(info.buffer);
+  const options = WEXITED | WNOWAIT;
+  uninterrupted("waitid", () => libc.waitid(P_PID, pid, bytes, options));
+  return info.getInt32(SIGINFO.code, true) !== CLD_EXITED;
 }
 
 /**

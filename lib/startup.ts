@@ -21,7 +21,14 @@ import {
 } from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
+import {
+  getpid,
+  hasEnded,
+  hasExeced,
+  kill,
+  waitKilled,
+  waitpid,
+} from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
@@ -176,6 +183,7 @@ function numberToPass(): number {
  * @param forkedInPlace Whether it may become another program: a fresh image
  * has done that already, and has to say that it is ready.
  * @param startupFd From {@linkcode forkForStartup}; closed afterwards.
+ * @param whenFailed Called for a child that has failed, before it is waited for.
  * @returns How the start-up came out.
  * @throws {LibcError} When reading or waiting fails.
  */
@@ -183,6 +191,7 @@ export function readStartup(
   pid: number,
   startupFd: number,
   forkedInPlace: boolean,
+  whenFailed?: (pid: number) => void,
 ): Startup {
   // First its end, then the pipe: what it wrote before is there to be read.
   const isSilent = hasEnded(pid) && waitReadable([startupFd], 0) === undefined;
@@ -191,6 +200,7 @@ export function readStartup(
   if (bytes === 1 || (forkedInPlace && hasExeced(pid))) {
     return { kind: "ready" };
   }
+  whenFailed?.(pid);
   return { kind: "ended", status: waitpid(pid) };
 }
 
@@ -246,8 +256,33 @@ export function forkAndWaitForStartup(
   }
   line?.clear();
   if (endFd !== -1) close(endFd);
-  const startup = readStartup(pid, startupFd, child.image === undefined);
+  const startup = readStartup(
+    pid,
+    startupFd,
+    child.image === undefined,
+    endOrphans,
+  );
   return { role: "parent", pid, startup, stopSignal };
+}
+
+/**
+ * Ends what a child has started that a signal killed before it said that it was
+ * ready: a monitor's daemon may be a command already, and know nothing of that.
+ * The caller is about to be told that the start has failed, and nothing may run
+ * then that nobody looks after.
+ *
+ * They are in the process group that the child leads, if it leads one. While it
+ * was not waited for, no other group has that number.
+ */
+function endOrphans(pid: number): void {
+  if (!waitKilled(pid)) return;
+  try {
+    kill(-pid, Signal.SIGTERM);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    // It leads none; or all are of another user by now.
+    if (error.errno !== Errno.ESRCH && error.errno !== Errno.EPERM) throw error;
+  }
 }
 
 /** Read when a child has ended; -1 where that is not to be had. */

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { O_CREAT, O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
-import { isAlive, look, parentOf, titleOf } from "../proc.ts";
+import { childrenOf, isAlive, look, parentOf, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const DETACHED = [
@@ -94,10 +94,41 @@ for (const options of [["--monitor", "--pidfile=x.pid"], ...DETACHED]) {
     const { code } = await tend.finished();
     assertEquals(code, options.includes("--detach") ? 1 : 137);
     await box.until("all have ended", () => box.processes().length === 0);
-    assertStringIncludes(tend.stderr(), `: pid ${parent} is gone\n`);
+    // Detached, it may have been told to end before it had looked.
+    const reason = options.includes("--detach")
+      ? "could not detach from foreground session\n"
+      : `: pid ${parent} is gone\n`;
+    assertStringIncludes(tend.stderr(), reason);
     assertEquals(box.exists(box.path("ran")), false);
     // Of a monitor that was killed in the foreground nobody knows any more.
     const left = options.includes("--detach") ? [] : ["x.pid.monitor"];
     assertEquals(box.runFiles(), left);
   });
 }
+
+Deno.test("tend --detach --monitor leaves no COMMAND behind whose monitor was killed before the caller heard of it", async () => {
+  await using box = await Sandbox.create();
+  Deno.mkdirSync(box.path("run"));
+  // The daemon is held up as long as somebody else makes the same pidfile.
+  const tmpfile = box.runPath("x.pid.tmp");
+  const fd = open(tmpfile, O_RDWR | O_CREAT, 0o644);
+  fcntlSetlk(fd);
+  const options = ["--detach", "--monitor", "--pidfile=x.pid"];
+  const tend = box.start([TEND, ...options, "--", "sleep", "600"]);
+  const monitor = await box.until("the monitor has a daemon", () => {
+    const [pid] = childrenOf(tend.pid);
+    return pid !== undefined && childrenOf(pid).length > 0 && pid;
+  });
+  Deno.kill(monitor, "SIGSTOP");
+  await box.until("it is stopped", () => look(monitor)?.state === "T");
+  Deno.removeSync(tmpfile);
+  close(fd);
+  await box.until("COMMAND runs", () => {
+    const pid = box.pidfile("x.pid");
+    return pid !== undefined && pid > 0 && isAlive(pid) &&
+      titleOf(pid) === "sleep 600";
+  });
+  Deno.kill(monitor, "SIGKILL");
+  assertEquals((await tend.finished()).code, 1);
+  await box.until("all have ended", () => box.processes().length === 0);
+});

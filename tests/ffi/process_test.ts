@@ -13,6 +13,7 @@ import {
   procStat,
   readyToExec,
   threadCount,
+  waitKilled,
   waitpid,
 } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
@@ -95,6 +96,20 @@ Deno.test("waitpid() throws ECHILD when it was waited for before", () => {
   assertEquals(error.message, "waitpid failed (No child processes)");
   assertEquals(error.code, "ECHILD");
 });
+
+for (
+  const [how, script, killed] of [
+    ["exited", "exit 7", false],
+    ["was killed", "kill -KILL $$", true],
+  ] as const
+) {
+  Deno.test(`waitKilled() is ${killed} of a child that ${how}, and leaves it to be waited for`, () => {
+    const { pid } = new Child("sh", "-c", script);
+    assertEquals(waitKilled(pid), killed);
+    assertEquals(hasEnded(pid), true);
+    waitpid(pid);
+  });
+}
 
 Deno.test("waitpid() throws ECHILD for a process that is no child", () => {
   assertEquals(assertThrows(() => waitpid(1), LibcError).code, "ECHILD");
