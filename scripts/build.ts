@@ -19,8 +19,8 @@ const PROGRAM = `${DIST}/tend`;
 /** Says what `dist/tend` was built from. */
 const RECORD = `${DIST}/tend.inputs`;
 
-/** All that tend may do: call libc, and read and write the environment. */
-const PERMISSIONS = ["--allow-ffi", "--allow-env"];
+/** All that tend may do: call libc. Its environment it reads there too. */
+const PERMISSIONS = ["--allow-ffi"];
 
 /**
  * Builds `dist/tend`. It is replaced in one step: nobody ever sees half of it.
