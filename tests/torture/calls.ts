@@ -1,0 +1,148 @@
+/**
+ * System calls of x86-64 by number, and what each is to these tests.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/libc.ts";
+
+const { EACCES, EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS } =
+  Errno;
+
+const ENOLCK = 37;
+
+/** What there may be too little of when a descriptor is made. */
+const NO_ROOM = [EMFILE, ENFILE, ENOMEM] as const;
+
+interface Call {
+  readonly name: string;
+  /** The errors that it can fail with, of those that are tried. */
+  readonly errors: readonly number[];
+}
+
+/**
+ * Calls that something may depend on. The kernel's documents say for each what
+ * it can fail with; a read of `/proc` gets the errors of a disk too, for none
+ * of ours tells them apart.
+ */
+const CALLS: Readonly<Record<number, Call>> = {
+  0: { name: "read", errors: [EINTR, EIO, ENOMEM] },
+  1: { name: "write", errors: [EINTR, ENOSPC, EIO] },
+  2: { name: "open", errors: [EINTR, EACCES, EROFS, ENOSPC, EIO, ...NO_ROOM] },
+  3: { name: "close", errors: [EINTR, EIO] },
+  // So few descriptors need no memory.
+  7: { name: "poll", errors: [EINTR] },
+  17: { name: "pread64", errors: [EINTR, EIO] },
+  18: { name: "pwrite64", errors: [EINTR, ENOSPC, EIO] },
+  21: { name: "access", errors: [EACCES, EIO, ENOMEM] },
+  33: { name: "dup2", errors: [EINTR, EMFILE] },
+  41: { name: "socket", errors: [EACCES, ...NO_ROOM] },
+  42: { name: "connect", errors: [EACCES, EAGAIN] },
+  44: { name: "sendto", errors: [EAGAIN, ENOMEM] },
+  56: { name: "clone", errors: [EAGAIN, ENOMEM] },
+  57: { name: "fork", errors: [EAGAIN, ENOMEM] },
+  58: { name: "vfork", errors: [EAGAIN, ENOMEM] },
+  59: { name: "execve", errors: [EACCES, EIO, ENOMEM, ENFILE] },
+  61: { name: "wait4", errors: [EINTR] },
+  62: { name: "kill", errors: [] },
+  72: { name: "fcntl", errors: [] },
+  77: { name: "ftruncate", errors: [EINTR, EIO, EROFS] },
+  80: { name: "chdir", errors: [EACCES, EIO, ENOMEM] },
+  81: { name: "fchdir", errors: [EACCES, EIO] },
+  82: { name: "rename", errors: [EACCES, ENOSPC, EROFS, EIO] },
+  83: { name: "mkdir", errors: [EACCES, ENOSPC, EROFS, ENOMEM] },
+  87: { name: "unlink", errors: [EACCES, EROFS, EIO] },
+  89: { name: "readlink", errors: [EACCES, EIO, ENOMEM] },
+  112: { name: "setsid", errors: [Errno.EPERM] },
+  157: { name: "prctl", errors: [Errno.EPERM] },
+  217: { name: "getdents64", errors: [EIO, ENOMEM] },
+  247: { name: "waitid", errors: [EINTR] },
+  257: {
+    name: "openat",
+    errors: [EINTR, EACCES, EROFS, ENOSPC, EIO, ...NO_ROOM],
+  },
+  262: { name: "newfstatat", errors: [EACCES, EIO, ENOMEM] },
+  271: { name: "ppoll", errors: [EINTR] },
+  283: { name: "timerfd_create", errors: NO_ROOM },
+  286: { name: "timerfd_settime", errors: [] },
+  289: { name: "signalfd4", errors: NO_ROOM },
+  292: { name: "dup3", errors: [EINTR, EMFILE] },
+  293: { name: "pipe2", errors: [EMFILE, ENFILE] },
+  302: { name: "prlimit64", errors: [Errno.EPERM] },
+  319: { name: "memfd_create", errors: [EACCES, ...NO_ROOM] },
+  322: { name: "execveat", errors: [EACCES, EIO, ENOMEM, ENFILE] },
+  332: { name: "statx", errors: [EACCES, EIO, ENOMEM] },
+  424: { name: "pidfd_send_signal", errors: [] },
+  434: { name: "pidfd_open", errors: NO_ROOM },
+};
+
+/** The kernel's names of those that wait for events. */
+export const POLL = 7;
+export const PPOLL = 271;
+export const GETCWD = 79;
+/** Ends a process: before it there may still be something to lose. */
+const EXIT_GROUP = 231;
+
+/**
+ * Whether it matters that a process is killed right before a call. The others
+ * read, or change what goes with the process: memory, its mask of signals. To
+ * be killed before one of them is to be killed before what follows.
+ */
+export function matters(number: number): boolean {
+  return number in CALLS || number === EXIT_GROUP;
+}
+
+/** The name of a call that matters. */
+export function nameOf(number: number): string {
+  return CALLS[number]?.name ?? (number === EXIT_GROUP ? "exit_group" : "?");
+}
+
+/** What `fcntl()` can fail with, by its second argument. */
+const FCNTL_ERRORS: Readonly<Record<string, readonly number[]>> = {
+  "0": [EMFILE], // F_DUPFD
+  "6": [EAGAIN, EACCES, ENOLCK], // F_SETLK
+  "1030": [EMFILE], // F_DUPFD_CLOEXEC
+};
+
+/**
+ * The errors that a call can fail with.
+ *
+ * @param number The call.
+ * @param file What its first argument refers to, if that is a descriptor.
+ * @param second Its second argument.
+ */
+export function errorsOf(
+  number: number,
+  file: string | undefined,
+  second: string,
+): readonly number[] {
+  const { name, errors } = CALLS[number] ?? { name: "?", errors: [] };
+  if (name === "fcntl") return FCNTL_ERRORS[second] ?? [];
+  const isDisk = file === undefined || file.startsWith("/");
+  const isPipe = file !== undefined && file.startsWith("pipe:");
+  if (name === "close") return isDisk ? errors : [];
+  // Neither disks nor memory are behind other descriptors.
+  if (["read", "write"].includes(name) && !isDisk) return isPipe ? [EINTR] : [];
+  return errors;
+}
+
+/** Calls with a length that may do less than they were asked to. */
+export function mayBeShort(number: number, file: string | undefined): boolean {
+  return ["read", "write", "pread64", "pwrite64"].includes(nameOf(number)) &&
+    file !== undefined && file.startsWith("/");
+}
+
+/** Calls whose first argument is a descriptor. */
+export function takesDescriptor(number: number): boolean {
+  return ["read", "write", "close", "pread64", "pwrite64", "fcntl", "ftruncate"]
+    .concat("fchdir", "dup2", "dup3", "getdents64").includes(nameOf(number));
+}
+
+/** Which argument of a call is a path. */
+export function pathArgument(number: number): number | undefined {
+  const name = nameOf(number);
+  if (["openat", "newfstatat", "statx"].includes(name)) return 1;
+  return ["open", "access", "rename", "mkdir", "unlink", "readlink", "chdir"]
+      .concat("execve").includes(name)
+    ? 0
+    : undefined;
+}

@@ -1,0 +1,263 @@
+/**
+ * One life of a daemon with its monitor, looked at call by call: it is started,
+ * crashes when its monitor has nothing more to do, and is stopped when it is
+ * back and that has nothing more to do again. At one of the calls something is
+ * done to the process that makes it.
+ *
+ * `deno run -A life.ts PLAN PROGRAM [ARG]...`: a program, for the process that
+ * traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ *
+ * @module
+ */
+import { environment } from "../../ffi/environment.ts";
+import { kill } from "../../ffi/process.ts";
+import { posixSpawn } from "../../ffi/spawn.ts";
+import {
+  GETCWD,
+  matters,
+  pathArgument,
+  POLL,
+  PPOLL,
+  takesDescriptor,
+} from "./calls.ts";
+import {
+  detach,
+  failWith,
+  nextStop,
+  resume,
+  seizeStopped,
+  setThirdArgument,
+  skipCall,
+  type Stop,
+  textAt,
+} from "./ptrace.ts";
+
+/** Who makes a call; `waking` is Deno's runtime in a monitor that wakes up. */
+export type Role = "parent" | "monitor" | "waking" | "daemon";
+
+/** What is done at which call. */
+export interface Plan {
+  readonly role: Role;
+  /** Which of the role's calls, from 0; of all its processes. */
+  readonly index: number;
+  /** SIGKILL, an errno, or half of the length that was asked for. */
+  readonly what: "kill" | "half" | number;
+}
+
+/** A call that was made. */
+export interface Made {
+  readonly role: Role;
+  readonly number: number;
+  /** Its path, or its first arguments. */
+  readonly text: string;
+  /** What its first argument refers to, if that is a descriptor. */
+  readonly file: string | undefined;
+  /** Its second argument. */
+  readonly second: string;
+}
+
+/** What was seen. */
+export interface Life {
+  /** The calls that matter, in their order. */
+  readonly calls: readonly Made[];
+  /** The call to which it was done, unless there were not so many. */
+  readonly done: Made | undefined;
+  /** How far it was then: started, crashed, told to stop. */
+  readonly doneAt: number;
+  /** How far it came. */
+  readonly stage: number;
+  /** The exit status of the program as its caller sees it; -SIGNAL. */
+  readonly code: number;
+  /** Signals that ended a process of tend's, but for ours. */
+  readonly deaths: readonly string[];
+}
+
+const SIGKILL = 9;
+const SIGSEGV = 11;
+const SIGTERM = 15;
+
+/** The runtime asks so often for the directory, last before any code of ours. */
+const RUNTIME_GETCWDS = 3;
+const FAILED_CALL = Symbol();
+
+interface Traced {
+  readonly role: Role | undefined;
+  getcwds: number;
+  /** The errno that its call is to return. */
+  pending: number | typeof FAILED_CALL;
+}
+
+class Tracer {
+  readonly #traced = new Map<number, Traced>();
+  readonly #counts = new Map<Role, number>();
+  readonly #calls: Made[] = [];
+  readonly #deaths: string[] = [];
+  #done: Made | undefined;
+  #doneAt = 0;
+  #stage = 0;
+  #code: number | undefined;
+  /** The process that became the command last. */
+  #daemon: number | undefined;
+  #monitor = 0;
+  /** Whether the monitor waits, and for no deadline. */
+  #idle = false;
+  #over = false;
+
+  constructor(readonly plan: Plan | undefined, readonly root: number) {
+    this.#traced.set(root, newTraced("parent"));
+  }
+
+  run(): Life {
+    for (;;) {
+      const stop = nextStop();
+      if (stop === undefined) break;
+      this.#handle(stop);
+      if (this.#over && this.#code !== undefined) break;
+      this.#drive();
+    }
+    return {
+      calls: this.#calls,
+      done: this.#done,
+      doneAt: this.#doneAt,
+      stage: this.#stage,
+      code: this.#code ?? -1,
+      deaths: this.#deaths,
+    };
+  }
+
+  #handle(stop: Stop): void {
+    if (stop.kind === "ended") return this.#ended(stop);
+    const process = this.#traced.get(stop.pid) ?? this.#add(stop.pid);
+    if (stop.kind === "exec") {
+      const exe = Deno.readLinkSync(`/proc/${stop.pid}/exe`);
+      if (!exe.endsWith("/tend") && !exe.startsWith("/memfd:tend")) {
+        if (process.role === "daemon") {
+          this.#daemon = stop.pid;
+          this.#idle = false;
+        }
+        // The command's own calls are not looked at.
+        if (process.role !== "parent") return detach(stop.pid);
+      }
+      process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
+    } else if (stop.kind === "call") {
+      this.#call(stop, process);
+    } else if (stop.kind === "made") {
+      if (process.pending !== FAILED_CALL) {
+        failWith(stop.pid, process.pending as number);
+        process.pending = FAILED_CALL;
+      }
+      if (stop.pid === this.#monitor) this.#idle = false;
+    }
+    resume(stop);
+  }
+
+  #call(stop: Stop & { kind: "call" }, process: Traced): void {
+    const { pid, number, args } = stop;
+    if (number === GETCWD) process.getcwds++;
+    const isForever = number === POLL
+      ? BigInt.asIntN(32, args[2]!) < 0n
+      : number === PPOLL && args[2] === 0n;
+    if (isForever && pid === this.#monitor) this.#idle = true;
+    const isOurs = process.getcwds >= RUNTIME_GETCWDS;
+    const role = isOurs
+      ? process.role
+      : process.role === "monitor"
+      ? "waking"
+      : undefined;
+    if (role === undefined || !matters(number)) return;
+    const index = this.#counts.get(role) ?? 0;
+    this.#counts.set(role, index + 1);
+    const at = pathArgument(number);
+    const text = at === undefined
+      ? args.slice(0, 3).join(" ")
+      : textAt(pid, args[at]!);
+    const file = takesDescriptor(number)
+      ? fileOf(pid, Number(args[0]))
+      : undefined;
+    const made = { role, number, text, file, second: String(args[1]) };
+    this.#calls.push(made);
+    const { plan } = this;
+    if (plan?.role !== role || plan.index !== index) return;
+    this.#done = made;
+    this.#doneAt = this.#stage;
+    if (plan.what === "kill") {
+      this.#over = true;
+      kill(pid, SIGKILL);
+    } else if (plan.what === "half") {
+      setThirdArgument(pid, (args[2]! + 1n) / 2n);
+    } else {
+      skipCall(pid);
+      process.pending = plan.what;
+    }
+  }
+
+  #ended({ pid, code, signal }: Stop & { kind: "ended" }): void {
+    if (pid === this.root) this.#code = code ?? -signal!;
+    const role = this.#traced.get(pid)?.role;
+    if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
+      // SIGTERM: nothing may run that nobody looks after any more.
+      const isOurs = this.plan?.what === "kill" &&
+        [SIGKILL, SIGTERM].includes(signal);
+      if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
+    }
+    this.#traced.delete(pid);
+  }
+
+  #add(pid: number): Traced {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    const parent = Number(/^PPid:\t(\d+)/m.exec(status)![1]);
+    const role = parent === this.root
+      ? "monitor"
+      : parent === this.#monitor
+      ? "daemon"
+      : undefined;
+    if (role === "monitor") this.#monitor = pid;
+    const process = newTraced(role);
+    // It is a fork, and in the midst of our code.
+    process.getcwds = RUNTIME_GETCWDS;
+    this.#traced.set(pid, process);
+    return process;
+  }
+
+  /** Lets the next thing happen when everybody waits for it. */
+  #drive(): void {
+    if (!this.#idle || this.#code === undefined || this.#over) return;
+    if (this.#daemon === undefined) return;
+    this.#idle = false;
+    const daemon = this.#daemon;
+    this.#daemon = undefined;
+    this.#stage++;
+    if (this.#stage === 1) kill(daemon, SIGSEGV);
+    else kill(this.#monitor, SIGTERM);
+  }
+}
+
+/** What a descriptor refers to; one that is not open, to nothing. */
+function fileOf(pid: number, fd: number): string {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "none";
+    throw error;
+  }
+}
+
+function newTraced(role: Role | undefined): Traced {
+  return { role, getcwds: 0, pending: FAILED_CALL };
+}
+
+if (import.meta.main) {
+  const [plan, ...argv] = Deno.args;
+  const script = 'kill -STOP $$; exec "$@" >"$0.out" 2>"$0.err"';
+  const root = posixSpawn("/bin/sh", [
+    "sh",
+    "-c",
+    script,
+    `${Deno.cwd()}/traced`,
+    ...argv,
+  ], { env: environment(), unblockSignals: true });
+  seizeStopped(root);
+  kill(root, 18); // SIGCONT
+  const life = new Tracer(JSON.parse(plan!) ?? undefined, root).run();
+  console.log(JSON.stringify(life));
+}

@@ -1,0 +1,246 @@
+/**
+ * Doing one thing to a daemon in the course of its life, and looking whether
+ * what tend promises holds after that.
+ *
+ * @module
+ */
+import { strerror } from "../../ffi/libc.ts";
+import { readMonitorFile } from "../../lib/monitor_file.ts";
+import { isAlive, look, parentOf, titleOf } from "../proc.ts";
+import { CONFIG } from "../program.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import { nameOf } from "./calls.ts";
+import type { Life, Plan } from "./life.ts";
+
+const LIFE = new URL("life.ts", import.meta.url).pathname;
+/** Told apart from what other tests run by what the sandbox marks. */
+const COMMAND = ["/bin/sleep", "1000000"] as const;
+const TITLE = COMMAND.join(" ");
+/** A life takes a second; a monitor may wait for ten before it tries again. */
+const PATIENCE_MS = 45_000;
+/** Of which one is in each stack trace, panic or message of Deno's. */
+const CRASH_MARKS =
+  /at file:|Stack backtrace|panicked|Uncaught|\n {4}at |^error: /m;
+
+/** Whether the monitor may sleep between events. */
+export type Sleep = "asleep" | "awake";
+
+/** A life that was tried. */
+export interface Trial {
+  readonly life: Life | undefined;
+  /** What did not hold, in words. */
+  readonly failures: readonly string[];
+}
+
+function startArgs(sleep: Sleep): string[] {
+  const after = sleep === "asleep" ? "20ms" : "never";
+  return ["--detach", "--monitor", "--pidfile=web.pid", "--restart-delay=50ms"]
+    .concat(`--sleep-after=${after}`, "--", ...COMMAND);
+}
+
+/**
+ * Has a daemon live its life with something done to it.
+ *
+ * @param sleep Whether its monitor sleeps.
+ * @param plan What is done; `undefined` to see which calls there are.
+ */
+export async function tryLife(
+  sleep: Sleep,
+  plan: Plan | undefined,
+): Promise<Trial> {
+  await using box = await Sandbox.create();
+  const failures: string[] = [];
+  let life: Life | undefined;
+  try {
+    life = await runLife(box, sleep, plan);
+    const output = (box.read(box.path("traced.err")) ?? "") +
+      (box.read(box.path("traced.out")) ?? "");
+    if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
+    failures.push(...life.deaths.map((death) => `death of ${death}`));
+    if (plan === undefined || life.done !== undefined) {
+      failures.push(...await broken(box, sleep, plan, life, output));
+    }
+  } catch (error) {
+    failures.push(error instanceof Error ? error.message : String(error));
+  }
+  const where = describe(plan, life);
+  return { life, failures: failures.map((text) => `${where}: ${text}`) };
+}
+
+async function runLife(
+  box: Sandbox,
+  sleep: Sleep,
+  plan: Plan | undefined,
+): Promise<Life> {
+  const deno = [Deno.execPath(), "run", "--quiet", "-A", "--no-check"];
+  const tracer = box.start(
+    [...deno, `--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null)]
+      .concat(TEND, startArgs(sleep)),
+    { env: { PATH: "/usr/bin:/bin", NO_COLOR: "1" } },
+  );
+  let timer: number | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS);
+  });
+  const finished = await Promise.race([tracer.finished(), late]);
+  clearTimeout(timer);
+  if (finished === undefined) {
+    throw new Error(`it does not go on: ${picture(box)}`);
+  }
+  if (finished.code !== 0) throw new Error(`no life: ${finished.stderr}`);
+  return JSON.parse(finished.stdout);
+}
+
+/** What does not hold after a life, or what is left of it. */
+async function broken(
+  box: Sandbox,
+  sleep: Sleep,
+  plan: Plan | undefined,
+  life: Life,
+  output: string,
+): Promise<string[]> {
+  const failures: string[] = [];
+  const { code } = life;
+  const killed = plan?.what === "kill" ? life.done?.role : undefined;
+  const daemon = await settled(box);
+  // Who was killed itself could say nothing.
+  if (killed !== "parent") {
+    if (code < 0) failures.push(`the parent died of signal ${-code}`);
+    if (code > 0 && daemon !== undefined) {
+      failures.push(`exit status ${code}, and pid ${daemon} runs`);
+    }
+    if (code > 0 && !/^tend: .+/m.test(output)) {
+      failures.push(`exit status ${code} without a word: "${output}"`);
+    }
+    if (code > 0 && typeof plan?.what === "number") {
+      const reason = strerror(plan.what);
+      if (!output.includes(reason)) {
+        failures.push(`no "${reason}" in "${output.trim()}"`);
+      }
+    }
+  }
+  if (killed === undefined && code === 0 && life.stage < 2) {
+    failures.push(`came to stage ${life.stage} only: ${picture(box)}`);
+  }
+  const isWatched = killed === "daemon" && life.doneAt < 2;
+  const isUnwatched = (killed === "monitor" || killed === "waking") &&
+    life.doneAt === 0;
+  if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
+    failures.push(`the daemon is lost`);
+  }
+  if (daemon !== undefined) {
+    if (killed === undefined) {
+      failures.push(`not stopped: ${picture(box)}`);
+    }
+    const second = await box.tend(...startArgs(sleep));
+    const said = `already running as pid ${daemon}, aborting`;
+    if (second.code !== 1 || !second.stderr.includes(said)) {
+      failures.push(`a second start: ${second.code}, ${second.stderr}`);
+    }
+    await stop(box, daemon);
+  }
+  failures.push(...await nextStart(box, sleep));
+  return failures;
+}
+
+/** The next start works and is right, and its stop leaves nothing. */
+async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
+  const { code, stderr } = await box.tend(...startArgs(sleep));
+  const pid = box.pidfile("web.pid");
+  if (code !== 0 || stderr !== "" || pid === undefined) {
+    return [`the next start: ${code}, "${stderr}", pidfile ${pid}`];
+  }
+  const failures: string[] = [];
+  if (box.holder("web.pid") !== pid || titleOf(pid) !== TITLE) {
+    failures.push(`the next start's pidfile lies: ${picture(box)}`);
+  }
+  const file = readMonitorFile(box.runPath("web.pid"));
+  const monitor = parentOf(pid);
+  if (file.kind !== "held" || file.monitor !== monitor) {
+    failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
+  }
+  if (commands(box).length !== 1) {
+    failures.push(`not one command: ${picture(box)}`);
+  }
+  await stop(box, pid);
+  const left = box.runFiles();
+  if (left.length > 0) failures.push(`left: ${left.join(" ")}`);
+  return failures;
+}
+
+/** Waits until nothing changes any more; the daemon, if it runs. */
+async function settled(box: Sandbox): Promise<number | undefined> {
+  let answer: { daemon: number | undefined } | undefined;
+  await box.until("things have settled", () => {
+    const pids = box.processes();
+    const [daemon, ...more] = commands(box);
+    if (more.length > 0) {
+      throw new Error(`several commands: ${picture(box)}`);
+    }
+    if (pids.length === 0) return answer = { daemon: undefined };
+    if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
+    if (box.pidfile("web.pid") !== daemon) return false;
+    const others = pids.filter((pid) => pid !== daemon);
+    if (others.length === 0) return answer = { daemon };
+    const file = readMonitorFile(box.runPath("web.pid"));
+    return others.length === 1 && file.kind === "held" &&
+      file.monitor === others[0] && file.record?.phase === "running" &&
+      file.record.pid === daemon && (answer = { daemon });
+  }).catch((error) => {
+    throw new Error(`${error.message}: ${picture(box)}`);
+  });
+  return answer!.daemon;
+}
+
+/** Stops a daemon by its monitor, if it has one. */
+async function stop(box: Sandbox, daemon: number): Promise<void> {
+  const parent = look(daemon)?.ppid;
+  const target = parent !== undefined && box.processes().includes(parent)
+    ? parent
+    : daemon;
+  Deno.kill(target, "SIGTERM");
+  await box.until("all have ended", () => box.processes().length === 0);
+}
+
+function commands(box: Sandbox): number[] {
+  return box.processes().filter((pid) => titleIfAlive(pid) === TITLE);
+}
+
+function titleIfAlive(pid: number): string {
+  try {
+    return titleOf(pid);
+  } catch (error) {
+    if (isAlive(pid)) throw error;
+    return "";
+  }
+}
+
+/** All that there is, for the message of a failure. */
+function picture(box: Sandbox): string {
+  const processes = box.processes().map((pid) => {
+    const wait = look(pid)?.state ?? "gone";
+    return `${pid} (${titleIfAlive(pid)}, ${wait})`;
+  });
+  const files = box.runFiles().map((name) => name);
+  const said = box.read(box.path("traced.err")) ?? "";
+  return [
+    `processes ${processes.join(", ") || "none"}`,
+    `files ${files.join(" ") || "none"}`,
+    `pidfile ${box.pidfile("web.pid")} held by ${box.holder("web.pid")}`,
+    `said "${said.trim()}"`,
+  ].join("; ");
+}
+
+/** Says what was done, so that it can be done again. */
+function describe(plan: Plan | undefined, life: Life | undefined): string {
+  if (plan === undefined) return "undisturbed";
+  const { role, index, what } = plan;
+  const done = life?.done;
+  const call = done === undefined
+    ? ""
+    : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, stage ${
+      life!.doneAt
+    })`;
+  const how = typeof what === "number" ? strerror(what) : what;
+  return `${how} at call ${index} of ${role}${call}`;
+}
