@@ -167,8 +167,10 @@ function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
 export function obstacleOf(pidfile: string): string | undefined {
   if (!isThere(pidfile)) return undefined;
   const state = pidfileState(pidfile, false);
+  // Removed since we looked, perhaps.
   const isPassing = state.kind === "busy" ||
-    (state.kind === "error" && state.errno === Errno.ESRCH);
+    (state.kind === "error" &&
+      (state.errno === Errno.ESRCH || state.errno === Errno.ENOENT));
   return isPassing ? undefined : startObstacle(pidfile, state);
 }
 

@@ -160,3 +160,14 @@ Deno.test("tend --detach --monitor leaves nothing when descriptors run out", asy
     if (code !== 0) assertEquals([limit, ...left], [limit]);
   }
 });
+
+Deno.test("tend --pidfile starts when the pidfile goes between the look whether it is there and the look into it", async () => {
+  await using box = await Sandbox.create();
+  // Seen, and gone.
+  const inject = "inject=access:retval=0";
+  const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+  const { code } = await box.run(
+    [...strace, TEND, "--pidfile=web.pid", "--", "true"],
+  );
+  assertEquals(code, 0);
+});
