@@ -135,7 +135,11 @@ function lookUp(
  * @throws {Error} When this is not glibc on Linux, or it has no such symbol.
  */
 export function symbol(name: string): Deno.PointerObject {
-  libc ??= openLibc();
+  if (libc === undefined) {
+    libc = openLibc();
+    // Now: after a call that has failed, to look this up could change errno.
+    errno();
+  }
   const address = libc.dlsym(null, cString(name));
   if (address === null) {
     throw new Error(`tend needs glibc, and this libc has no ${name}`);
