@@ -12,6 +12,7 @@ import { Failure, runScript } from "./failure.ts";
 import { withLock } from "./lock.ts";
 import { replaceReadlink } from "./readlink.ts";
 import { removeIfThere } from "./remove_if_there.ts";
+import { replaceTempDir } from "./temp_dir.ts";
 
 const ROOT = `${import.meta.dirname}/..`;
 const DIST = `${ROOT}/dist`;
@@ -93,6 +94,7 @@ async function buildIn(work: string, inputs: string): Promise<void> {
   const elf = await Deno.readFile(program);
   replaceEntry(elf);
   replaceReadlink(elf);
+  replaceTempDir(elf);
   await Deno.writeFile(program, elf);
 
   // The record goes first and comes last: it never speaks for another file.
