@@ -40,7 +40,7 @@ function casesOf(sleep: Sleep, { calls }: Life): Case[] {
         ? `calls that fail: ${strerror(what)}`
         : "reads and writes of less",
       sleep,
-      plan: { role, index, what },
+      plan: { role, index, what, call: { number, file } },
     }));
   });
 }

@@ -15,6 +15,7 @@ import { posixSpawn } from "../../ffi/spawn.ts";
 import {
   GETCWD,
   matters,
+  nameOf,
   pathArgument,
   POLL,
   PPOLL,
@@ -40,6 +41,14 @@ export interface Plan {
   readonly role: Role;
   /** Which of the role's calls, from 0; of all its processes. */
   readonly index: number;
+  /**
+   * Which call that has to be: threads and timers differ from one life to the
+   * next, and not every call can fail in the same ways.
+   */
+  readonly call?: {
+    readonly number: number;
+    readonly file?: string | undefined;
+  };
   /** SIGKILL, an errno, or half of the length that was asked for. */
   readonly what: "kill" | "half" | number;
 }
@@ -178,6 +187,7 @@ class Tracer {
     this.#calls.push(made);
     const { plan } = this;
     if (plan?.role !== role || plan.index !== index) return;
+    if (plan.call !== undefined && !isLike(made, plan.call)) return;
     this.#done = made;
     this.#doneAt = this.#stage;
     if (plan.what === "kill") {
@@ -186,7 +196,8 @@ class Tracer {
     } else if (plan.what === "half") {
       setThirdArgument(pid, (args[2]! + 1n) / 2n);
     } else {
-      skipCall(pid);
+      // A descriptor is closed, whatever that returns.
+      if (nameOf(number) !== "close") skipCall(pid);
       process.pending = plan.what;
     }
   }
@@ -230,6 +241,15 @@ class Tracer {
     if (this.#stage === 1) kill(daemon, SIGSEGV);
     else kill(this.#monitor, SIGTERM);
   }
+}
+
+/** Whether a call is the one that was seen before, in another sandbox. */
+function isLike(
+  { number, file }: Made,
+  seen: NonNullable<Plan["call"]>,
+): boolean {
+  const kind = (file?: string) => file?.split(/[/:]/)[0];
+  return number === seen.number && kind(file) === kind(seen.file);
 }
 
 /** What a descriptor refers to; one that is not open, to nothing. */
