@@ -130,5 +130,5 @@ Deno.test("tend --detach --monitor leaves no COMMAND behind whose monitor was ki
   });
   Deno.kill(monitor, "SIGKILL");
   assertEquals((await tend.finished()).code, 1);
-  await box.until("all have ended", () => box.processes().length === 0);
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
 });
