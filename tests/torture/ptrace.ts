@@ -6,7 +6,6 @@
  * @module
  */
 import { bind, checked, Errno, LibcError } from "../../ffi/libc.ts";
-import { isAlive } from "../proc.ts";
 
 const libc = bind({
   ptrace: {
@@ -113,7 +112,7 @@ function callOf(pid: number): Stop {
   const info = new DataView(new ArrayBuffer(INFO.size));
   const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(info));
   const size = BigInt(INFO.size);
-  unlessGone(pid, () => ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, address));
+  unlessGone(() => ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, address));
   if (info.getUint8(INFO.op) !== OP_ENTRY) return { kind: "made", pid };
   return {
     kind: "call",
@@ -129,12 +128,12 @@ function callOf(pid: number): Stop {
 export function resume(stop: Stop): void {
   const signal = stop.kind === "other" ? stop.signal : 0;
   const op = stop.kind === "stopped" ? PTRACE_LISTEN : PTRACE_SYSCALL;
-  unlessGone(stop.pid, () => ptrace(op, stop.pid, 0n, BigInt(signal)));
+  unlessGone(() => ptrace(op, stop.pid, 0n, BigInt(signal)));
 }
 
 /** Lets a process go for good. */
 export function detach(pid: number): void {
-  unlessGone(pid, () => ptrace(PTRACE_DETACH, pid));
+  unlessGone(() => ptrace(PTRACE_DETACH, pid));
 }
 
 /** Has the call that a process is about to make not be made. */
@@ -170,10 +169,11 @@ export function textAt(pid: number, address: bigint): string {
 }
 
 /** SIGKILL takes a process away in the midst of a stop. */
-function unlessGone(pid: number, act: () => void): void {
+function unlessGone(act: () => void): void {
   try {
     act();
   } catch (error) {
-    if (!(error instanceof LibcError) || isAlive(pid)) throw error;
+    const isGone = error instanceof LibcError && error.errno === Errno.ESRCH;
+    if (!isGone) throw error;
   }
 }

@@ -199,7 +199,11 @@ async function stop(box: Sandbox, daemon: number): Promise<void> {
     ? parent
     : daemon;
   Deno.kill(target, "SIGTERM");
-  await box.until("all have ended", () => box.processes().length === 0);
+  await box.until("all have ended", () => box.processes().length === 0)
+    .catch((error) => {
+      const told = target === daemon ? "the daemon" : `monitor ${target}`;
+      throw new Error(`${error.message}, ${told} told to: ${picture(box)}`);
+    });
 }
 
 function commands(box: Sandbox): number[] {
