@@ -183,7 +183,8 @@ export function readOpenPidfile(fd: number): OpenPidfile {
   const length = read(fd, line);
   if (length === 0) return { kind: "empty" };
   const text = fromBytes(line.subarray(0, length)).split("\n")[0]!;
-  const pid = /^\s*(\d+)/.exec(text)?.[1];
+  // Blanks as the C has them: what is a pid for it is one for us.
+  const pid = /^[ \t\v\f\r]*(\d+)/.exec(text)?.[1];
   if (Number(pid) === holder) return { kind: "running", pid: holder };
   // A daemon in a container has written the number that it has in there.
   if (pid !== undefined && namespacePids(holder).includes(Number(pid))) {

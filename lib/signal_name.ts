@@ -34,9 +34,12 @@ export function signalNames(): string[] {
  * ```
  */
 export function parseSignal(text: string): number {
+  // Of ASCII alone: other letters become an S or an I when they are made large.
   const signal = /^\d+$/.test(text)
     ? Number(text)
-    : numberOf(text.toUpperCase().replace(/^SIG/, ""));
+    : /^[\w+-]+$/.test(text)
+    ? numberOf(text.toUpperCase().replace(/^SIG/, ""))
+    : NaN;
   const isThere = signal >= 1 && signal <= RTMAX &&
     (signal < 32 || signal >= RTMIN);
   if (isThere) return signal;

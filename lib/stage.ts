@@ -268,7 +268,9 @@ export function decodeStage(text: string): { stage: Stage; from: number } {
   const { version, from } = record;
   if (version !== VERSION) {
     throw invalid(
-      `its version is ${version}, and this program knows ${VERSION}`,
+      `its version is ${
+        JSON.stringify(version)
+      }, and this program knows ${VERSION}`,
     );
   }
   if (!isInteger(from, 1)) throw invalid("from is not a pid");

@@ -4,6 +4,7 @@ import {
   cString,
   CStringArray,
   fromBytes,
+  fromUtf8,
   splitLines,
   splitStrings,
   toBytes,
@@ -38,6 +39,14 @@ Deno.test("toBytes() copies bytes, which their owner may change", () => {
 
 Deno.test("fromBytes() puts U+FFFD for what is not UTF-8", () => {
   assertEquals(fromBytes(Uint8Array.of(0x61, 0xff, 0x62)), "a\ufffdb");
+});
+
+Deno.test("fromBytes() and fromUtf8() keep a byte order mark, which a name may begin with", () => {
+  const bytes = toBytes("\ufeffweb");
+  assertEquals([fromBytes(bytes), fromUtf8(bytes, "a name")], [
+    "\ufeffweb",
+    "\ufeffweb",
+  ]);
 });
 
 Deno.test("CStringArray refuses a NUL in any of its strings", () => {

@@ -146,6 +146,13 @@ Deno.test("readPidfile() is -ESRCH for a file that another than its writer has l
   );
 });
 
+Deno.test("readPidfile() is -ESRCH for a locked file that begins with what is a blank in Unicode alone", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("pid");
+  await holdLock(box, path, (pid) => `\ufeff${pid}\n`);
+  assertEquals(readPidfile(path), -Errno.ESRCH);
+});
+
 for (const content of ["garbage\n", "-1\n", "\n", "99999999999999999999\n"]) {
   Deno.test(`readPidfile() is -ESRCH for a locked file with ${JSON.stringify(content)}`, async () => {
     await using box = await Sandbox.create();

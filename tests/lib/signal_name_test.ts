@@ -51,6 +51,8 @@ const REFUSED = [
     "constructor",
     "99999999999999999999",
   ],
+  // Letters that are an S and an I when they are made large.
+  ...["\u017fIGHUP", "S\u0131GHUP", "\u0131NT"],
 ];
 
 for (const text of REFUSED) {
