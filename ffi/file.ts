@@ -65,6 +65,15 @@ const libc = bind({
     parameters: ["buffer", /* const char * */ "buffer", "usize"],
     result: "i64", // ssize_t
   },
+  readlinkat: {
+    parameters: [
+      "i32", // int dirfd
+      "buffer", // const char *
+      "buffer",
+      "usize",
+    ],
+    result: "i64", // ssize_t
+  },
   access: {
     parameters: ["buffer", /* const char * */ "i32" /* int mode */],
     result: "i32",
@@ -340,7 +349,7 @@ export function isDirectory(stat: FileStat): boolean {
 /**
  * Whether a file is a symbolic link.
  *
- * @param stat A look at it, by {@linkcode lstatFile}.
+ * @param stat A look at it, which has not followed it.
  * @returns Whether it is.
  */
 export function isSymbolicLink(stat: FileStat): boolean {
@@ -455,6 +464,22 @@ export function readLink(path: CString): string {
     libc.readlink(name, target, BigInt(target.length)),
   );
   return fromBytes(target.subarray(0, length));
+}
+
+/**
+ * Reads a symbolic link that is open.
+ *
+ * @param fd The link, opened with `O_PATH` and `O_NOFOLLOW`.
+ * @returns What it refers to.
+ * @throws {LibcError} `ENOENT` when it is not one.
+ */
+export function readLinkAt(fd: number): Uint8Array<ArrayBuffer> {
+  const target = new Uint8Array(PATH_MAX);
+  const length = checked(
+    "readlinkat",
+    libc.readlinkat(fd, cString(""), target, BigInt(target.length)),
+  );
+  return target.subarray(0, length);
 }
 
 /**

@@ -25,6 +25,7 @@ import {
 import { Errno, LibcError, strerror } from "../ffi/libc.ts";
 import { fcntlGetlk, fcntlSetlk } from "../ffi/lock.ts";
 import { getpid, namespacePids } from "../ffi/process.ts";
+import { foreignness, openOwnWay } from "./foreign_file.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -103,7 +104,7 @@ export function pidfileState(
  * @throws {LibcError} As `open()`.
  */
 export function openIfRegular(path: string, mode: number): number {
-  const look = open(path, O_PATH);
+  const look = openOwnWay(path, O_PATH);
   if (!isRegular(look)) return look;
   const flags = mode | O_NONBLOCK | O_NOCTTY;
   try {
@@ -220,6 +221,11 @@ function deleteStale(
   if (!namesFile(pidfile, file)) {
     vlog.dbg(`${pidfile}: lost race to delete pidfile`);
     return { kind: "busy", errno: Errno.EALREADY };
+  }
+  const foreign = foreignness(pidfile, file);
+  if (foreign !== undefined) {
+    vlog.warn(`${pidfile}: stale, not removed: ${foreign}`);
+    return { kind: "error", errno: Errno.EPERM };
   }
   try {
     unlink(pidfile);

@@ -5,7 +5,15 @@
  */
 import { close, dupFrom, writeFully } from "../ffi/descriptor.ts";
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
-import { O_APPEND, O_CREAT, O_NOCTTY, O_WRONLY, open } from "../ffi/file.ts";
+import {
+  fstat,
+  isRegularFile,
+  O_APPEND,
+  O_CREAT,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_WRONLY,
+} from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {
   LOG_ALERT,
@@ -15,6 +23,7 @@ import {
   LOG_WARNING,
   syslog,
 } from "../ffi/syslog.ts";
+import { ForeignFileError, foreignness, openOwnWay } from "./foreign_file.ts";
 import { programName } from "./program_name.ts";
 import type { Destination, Level } from "./vlog_levels.ts";
 
@@ -133,7 +142,15 @@ function append(path: CString, text: string): void {
 }
 
 function openForAppending(path: CString): number {
-  return open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0o640);
+  // Not blocking: where a FIFO has no reader, or a full one, a monitor would
+  // wait in here and look after nobody.
+  const flags = O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK;
+  const fd = openOwnWay(path, flags, 0o640);
+  const file = fstat(fd);
+  const why = isRegularFile(file) ? foreignness(path, file) : undefined;
+  if (why === undefined) return fd;
+  close(fd);
+  throw new ForeignFileError("open", why);
 }
 
 /**

@@ -20,6 +20,12 @@ export class Random {
     return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * end);
   }
 
+  /** The same values, in any order. */
+  shuffled<T>(values: readonly T[]): T[] {
+    return values.map((value) => ({ value, place: this.below(2 ** 32) }))
+      .sort((a, b) => a.place - b.place).map(({ value }) => value);
+  }
+
   pick<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }

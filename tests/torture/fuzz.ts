@@ -339,7 +339,6 @@ const WORDS: readonly Property[] = [
         const signal = valueOrError(TypeError, () => parseSignal(text));
         if (signal === undefined) return;
         assert(SIGNALS.includes(signal));
-        // deno-lint-ignore no-control-regex
         assert(/^[\0-\x7f]+$/.test(text), JSON.stringify(text));
       },
     ),

@@ -1,0 +1,77 @@
+/**
+ * Names of files that are too long, or hold what no name should.
+ *
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { Random } from "../random.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import type { Budget, Row } from "./row.ts";
+import { Tally } from "./tally.ts";
+
+/** The longest name of a file; `.tmp` and `.monitor` come behind a pidfile's. */
+const NAME_MAX = 255;
+
+/** Names as sh's printf has them. */
+const NAMES: readonly string[] = [
+  ...[NAME_MAX, 1, 0, -3, -4, -7, -8, -9].map((more) =>
+    "x".repeat(NAME_MAX + more)
+  ),
+  `${"d/".repeat(2100)}x`,
+  "a\\nb",
+  "\\n",
+  "a\\033[31mb",
+  "\\377\\376",
+  "\\303",
+  "a\\300\\200b",
+  "\\357\\273\\277web",
+  " ",
+  "-",
+  "--",
+  "..",
+  ".",
+  "a/",
+  "%%s%%n",
+  "\\047\\042$(touch touched)`touch touched`",
+];
+
+const OPTIONS = ["--pidfile=", "--log-file=", "--name="];
+
+/** Tries names that are hardly any. */
+export async function hostileNames(
+  { seconds, seed }: Budget,
+): Promise<Row[]> {
+  const row = new Tally("names that are too long, or no text");
+  const deadline = Date.now() + seconds * 1000;
+  const cases = OPTIONS.flatMap((option) =>
+    NAMES.map((name) => ({ option, name }))
+  );
+  for (const { option, name } of new Random(seed).shuffled(cases)) {
+    const shown = name.length > 40 ? `${name.length} letters` : name;
+    await row.attempt(`${option}${shown}`, () => tryName(option, name));
+    if (Date.now() > deadline) break;
+  }
+  return [row];
+}
+
+async function tryName(option: string, name: string): Promise<void> {
+  await using box = await Sandbox.create();
+  Deno.mkdirSync(box.path("run"));
+  const file = option === "--name=" ? ["--pidfile", "--log-file"] : [];
+  const script =
+    `word=$(printf -- '${option}${name}.'); word=\${word%.}; exec "$@" "$word" -- true`;
+  const { code, stderr } = await box.run([
+    ...["sh", "-c", script, "sh", "timeout", "--signal=KILL", "20"],
+    ...[TEND, "--monitor", "-v=console:err", ...file],
+  ]);
+  assert(code === 0 || code === 1 || code === 2, `status ${code}: ${stderr}`);
+  if (code !== 0) {
+    // One line, whatever the name holds.
+    assert(/^tend: .+\n$/.test(stderr), stderr);
+    // deno-lint-ignore no-control-regex
+    assert(!/[\0-\x09\x0b-\x1f]/.test(stderr), JSON.stringify(stderr));
+  }
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+  assertEquals(box.exists(box.path("touched")), false);
+}
