@@ -185,8 +185,11 @@ export function shownRecord(state: MonitorState): Uint8Array {
   return encodeMonitorRecord(recordOf(state), length);
 }
 
+/** One for all looks: a new one for each piles up until it is collected. */
+let there: Uint8Array<ArrayBuffer> | undefined;
+
 function writtenRecord({ monitorFd }: MonitorState): Uint8Array {
-  const there = new Uint8Array(LARGEST_FILE);
+  there ??= new Uint8Array(LARGEST_FILE);
   return there.subarray(0, readBeginning(monitorFd, there));
 }
 

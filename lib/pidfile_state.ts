@@ -78,7 +78,7 @@ export function pidfileState(
     fd = openIfRegular(pidfile, deleteIfStale ? O_RDWR : O_RDONLY);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    if (error.errno === Errno.ENOENT && deleteIfStale) return { kind: "none" };
+    if (error.errno === Errno.ENOENT) return { kind: "none" };
     vlog.warn(`${pidfile}: open: ${error.reason}`);
     return { kind: "error", errno: error.errno };
   }

@@ -95,6 +95,14 @@ for (const [what, { make, read, removed }] of Object.entries(UNHELD)) {
   });
 }
 
+Deno.test("pidfileState() that may not delete is none where its daemon has just removed the file", async () => {
+  await using box = await Sandbox.create();
+  using _log = logTo(box.path("log"));
+  assertEquals(pidfileState(box.path("pid"), false), { kind: "none" });
+  // A start that has looked right before says nothing, and goes on.
+  assertEquals(box.read(box.path("log")), "");
+});
+
 Deno.test("readPidfile() is -ENOTDIR below a file", () => {
   assertEquals(readPidfile("/etc/passwd/web.pid"), -Errno.ENOTDIR);
 });
