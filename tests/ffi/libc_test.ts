@@ -49,6 +49,7 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     ESRCH: "No such process",
     EINTR: "Interrupted system call",
     EIO: "Input/output error",
+    ENXIO: "No such device or address",
     E2BIG: "Argument list too long",
     ENOEXEC: "Exec format error",
     EBADF: "Bad file descriptor",

@@ -1,0 +1,105 @@
+/**
+ * Monitors that have restarted their daemons thousands of times: they weigh
+ * what they weighed, and have no descriptor more.
+ *
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import type { MonitorRecord } from "../../lib/monitor_file.ts";
+import { shown, untilAsleep, untilItWaits } from "../monitored.ts";
+import { fdsOf, look } from "../proc.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import type { Budget, Row } from "./row.ts";
+import { Tally } from "./tally.ts";
+
+/** How many restarts there are where there is time. */
+const MANY = { never: 10_000, 0: 400 };
+/** After so many all that is used is loaded, and the heap has its size. */
+const WARM = { never: 1000, 0: 5 };
+/**
+ * KiB that a heap may take more in all those restarts: V8 lets some garbage lie
+ * until it is worth its while.
+ */
+const SLACK = { never: 4096, 0: 8 };
+
+/** What there is of a monitor. */
+interface Weight {
+  readonly restarts: number;
+  readonly pss: number;
+  readonly fds: readonly string[];
+}
+
+/** Tries monitors that stay awake, and such that sleep in between. */
+export async function flatMonitors({ seconds }: Budget): Promise<Row[]> {
+  return [
+    await flat("never", seconds * 0.6),
+    await flat("0", seconds * 0.4),
+  ];
+}
+
+async function flat(sleep: "never" | "0", seconds: number): Promise<Row> {
+  await using box = await Sandbox.create();
+  const go = box.path("go");
+  const { code, stderr } = await box.run([
+    ...[TEND, "--detach", "--restart=always", "--restart-delay=0", "-v=off"],
+    ...[`--sleep-after=${sleep}`, "--pidfile=web.pid", "--", "sh", "-c"],
+    ...['[ -e "$1" ] && exit 1; exec sleep 600', "sh", go],
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+  const deadline = Date.now() + seconds * 1000;
+  const first = await weighAfter(box, sleep, WARM[sleep], Infinity);
+  const last = await weighAfter(box, sleep, MANY[sleep], deadline);
+  const count = last.restarts - first.restarts;
+  const row = new Tally(
+    `${last.restarts} restarts by a monitor that ${
+      sleep === "0" ? "sleeps" : "stays awake"
+    }: ${first.pss} KiB, then ${last.pss} KiB`,
+  );
+  await row.attempt(`from ${first.restarts} on, ${count} more`, () => {
+    assert(count > 0);
+    assertEquals(last.fds, first.fds);
+    assert(
+      last.pss <= first.pss + SLACK[sleep],
+      `${first.pss} KiB of PSS have become ${last.pss}`,
+    );
+  });
+  return row;
+}
+
+/** Has the daemon crash so often, or until the deadline, and looks after that. */
+async function weighAfter(
+  box: Sandbox,
+  sleep: "never" | "0",
+  count: number,
+  deadline: number,
+): Promise<Weight> {
+  const { pid, monitor } = await untilQuiet(box);
+  Deno.writeTextFileSync(box.path("go"), "");
+  Deno.kill(pid, "SIGKILL");
+  while ((shown(box)?.crashes ?? 0) < count && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  Deno.removeSync(box.path("go"));
+  const { crashes } = await untilQuiet(box);
+  if (sleep === "0") await untilAsleep(box, monitor);
+  else await untilItWaits(box, monitor);
+  const fds = [...fdsOf(monitor)].map(([number, file]) =>
+    `${number} ${file.replace(/\d+/g, "N")}`
+  );
+  return { restarts: crashes, pss: pssOf(monitor), fds: fds.sort() };
+}
+
+/** Waits until there is a daemon that stays. */
+function untilQuiet(box: Sandbox): Promise<MonitorRecord> {
+  return box.until("the daemon stays", () => {
+    const record = shown(box);
+    return record?.phase === "running" &&
+      look(record.pid)?.status.get("Name") === "sleep" && record;
+  });
+}
+
+function pssOf(pid: number): number {
+  const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+  return Number(/^Pss: +(\d+) kB$/m.exec(text)![1]);
+}
