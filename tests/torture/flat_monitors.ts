@@ -26,7 +26,7 @@ const SLACK = { never: 4096, 0: 8 };
 /** What there is of a monitor. */
 interface Weight {
   readonly restarts: number;
-  readonly pss: number;
+  readonly memory: number;
   readonly fds: readonly string[];
 }
 
@@ -54,14 +54,14 @@ async function flat(sleep: "never" | "0", seconds: number): Promise<Row> {
   const row = new Tally(
     `${last.restarts} restarts by a monitor that ${
       sleep === "0" ? "sleeps" : "stays awake"
-    }: ${first.pss} KiB, then ${last.pss} KiB`,
+    }: ${first.memory} KiB, then ${last.memory} KiB`,
   );
   await row.attempt(`from ${first.restarts} on, ${count} more`, () => {
     assert(count > 0);
     assertEquals(last.fds, first.fds);
     assert(
-      last.pss <= first.pss + SLACK[sleep],
-      `${first.pss} KiB of PSS have become ${last.pss}`,
+      last.memory <= first.memory + SLACK[sleep],
+      `${first.memory} KiB of its own have become ${last.memory}`,
     );
   });
   return row;
@@ -87,7 +87,7 @@ async function weighAfter(
   const fds = [...fdsOf(monitor)].map(([number, file]) =>
     `${number} ${file.replace(/\d+/g, "N")}`
   );
-  return { restarts: crashes, pss: pssOf(monitor), fds: fds.sort() };
+  return { restarts: crashes, memory: ownMemoryOf(monitor), fds: fds.sort() };
 }
 
 /** Waits until there is a daemon that stays. */
@@ -99,7 +99,8 @@ function untilQuiet(box: Sandbox): Promise<MonitorRecord> {
   });
 }
 
-function pssOf(pid: number): number {
+/** Its own memory: what it shares is weighed by how many others there are. */
+function ownMemoryOf(pid: number): number {
   const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
-  return Number(/^Pss: +(\d+) kB$/m.exec(text)![1]);
+  return Number(/^Anonymous: +(\d+) kB$/m.exec(text)![1]);
 }
