@@ -167,10 +167,9 @@ function lockSharedTmpfile(tmpfile: string, pidfile: string): LockedFile {
 export function obstacleOf(pidfile: string): string | undefined {
   if (!isThere(pidfile)) return undefined;
   const state = pidfileState(pidfile, false);
-  // Removed since we looked, perhaps.
+  // Its daemon may have ended and removed it since we looked: then it is "none".
   const isPassing = state.kind === "busy" ||
-    (state.kind === "error" &&
-      (state.errno === Errno.ESRCH || state.errno === Errno.ENOENT));
+    (state.kind === "error" && state.errno === Errno.ESRCH);
   return isPassing ? undefined : startObstacle(pidfile, state);
 }
 

@@ -55,6 +55,7 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
     { nil: undefined },
   ),
   backingOffUntil: TIME,
+  statusText: SOME_TEXT,
   gaveUp: fc.option(fc.constant("3 ends within 60 seconds"), {
     nil: undefined,
   }),

@@ -4,9 +4,13 @@
  * @module
  */
 import { failAnywhere } from "./fail_anywhere.ts";
+import { fuzz } from "./fuzz.ts";
+import { hostileFiles } from "./hostile_files.ts";
 import { hygiene } from "./hygiene.ts";
 import { killAnywhere } from "./kill_anywhere.ts";
+import { races } from "./races.ts";
 import type { Budget, Row } from "./row.ts";
+import { storms } from "./storms.ts";
 
 /** One subject. */
 export interface Subject {
@@ -19,6 +23,10 @@ export interface Subject {
 /** All of them, by name. */
 export const SUBJECTS: Readonly<Record<string, Subject>> = {
   hygiene: { run: hygiene, weight: 1 },
-  kill: { run: killAnywhere, weight: 10 },
-  fail: { run: failAnywhere, weight: 10 },
+  kill: { run: killAnywhere, weight: 8 },
+  fail: { run: failAnywhere, weight: 8 },
+  races: { run: races, weight: 9 },
+  storms: { run: storms, weight: 12 },
+  hostile: { run: hostileFiles, weight: 8 },
+  fuzz: { run: fuzz, weight: 4 },
 };
