@@ -61,6 +61,7 @@ const libc = bind({
     ],
     result: "i32",
   },
+  syscall: { parameters: ["i64" /* long number */], result: "i64" },
   _exit: { parameters: ["i32" /* int status */], result: "void" },
   unshare: { parameters: ["i32" /* int flags */], result: "i32" },
 });
@@ -74,6 +75,8 @@ export const P_PID = 1;
 /** `siginfo_t` as `waitid()` fills it in. */
 export const SIGINFO = { size: 128, code: 8, pid: 16, status: 24 } as const;
 const CLONE_THREAD = 0x10000;
+/** glibc has a function for it from 2.30 on. */
+const SYS_GETTID = Deno.build.arch === "aarch64" ? 178n : 186n;
 
 /**
  * The pid of this process. `Deno.pid` is remembered across `fork()`.
@@ -82,6 +85,15 @@ const CLONE_THREAD = 0x10000;
  */
 export function getpid(): number {
   return libc.getpid();
+}
+
+/**
+ * Whether this is the first thread of its process.
+ *
+ * @returns Whether it is.
+ */
+export function isMainThread(): boolean {
+  return libc.syscall(SYS_GETTID) === BigInt(libc.getpid());
 }
 
 /**

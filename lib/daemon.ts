@@ -6,7 +6,7 @@
  */
 import { close, makeRoomFor } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { execve, exitNow, getpid, threadCount } from "../ffi/process.ts";
+import { execve, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
 import { timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
@@ -16,7 +16,7 @@ import {
   leaveSession,
   leaveSessionLeader,
 } from "./detach.ts";
-import { dropRustHandlers } from "./fatal_signal.ts";
+import { dropRustHandlers, exit } from "./fatal_signal.ts";
 import { PIDFILE_FD } from "./locked_file.ts";
 import {
   type CommandMeans,
@@ -70,8 +70,8 @@ export function daemonizeStart(
   prepareForSignals: () => void,
 ): Daemon {
   const stage = takeStage();
-  // Not `exit()`: the hooks and files are those of the daemon.
-  if (stage?.role === "trial") exitNow(TRIAL_STATUS);
+  // With its hooks and files: what it has made until now is made again soon.
+  if (stage?.role === "trial") exit(TRIAL_STATUS);
   if (stage?.role === "woken") {
     return resumeMonitor(stage.state, prepareForSignals);
   }

@@ -17,6 +17,7 @@ import { DEFAULT_THROTTLE } from "./restart_throttle.ts";
 import { programName, setProgramName } from "./program_name.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { writeConsole } from "./vlog_sinks.ts";
+import { refuseWorker } from "./worker.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
@@ -75,6 +76,9 @@ export function parseDaemonOptions(
     const sleepAfter = given.findLast(({ name }) => name === "sleep-after")
       ?.value;
     parseSleepAfter(sleepAfter);
+    if (pidfile?.value === "") {
+      throw new UsageError("option --pidfile has an empty value");
+    }
     const options: DaemonOptions = {
       detach: has("detach"),
       chdir: !has("no-chdir"),
@@ -107,6 +111,7 @@ export function parseDaemonOptions(
  *
  * @param options What kind of daemon it becomes.
  * @throws {Error} When it is called twice, or from a Worker.
+ * @throws {TypeError} When an option has a value that is none of its own.
  * @example
  * ```ts
  * import {
@@ -122,14 +127,13 @@ export function parseDaemonOptions(
  * ```
  */
 export function daemonizeStart(options: DaemonOptions = {}): void {
-  if (isWorker()) {
-    throw new Error("daemonizeStart: a Worker cannot become a daemon");
-  }
+  refuseWorker("daemonizeStart: a Worker cannot become a daemon");
+  checkOptions(options);
   if (progress !== "not started") {
     throw new Error("daemonizeStart: called already");
   }
-  progress = "started";
   if (options.programName !== undefined) setProgramName(options.programName);
+  progress = "started";
   try {
     plan = toPlan(options);
     const { pidfile } = options;
@@ -137,10 +141,43 @@ export function daemonizeStart(options: DaemonOptions = {}): void {
       makeRundirFor(pidfile === true ? undefined : pidfile);
     }
     ({ notifyFd } = start(plan, handleEnds));
+    discardRandomNumbers();
   } catch (error) {
     // A reason that the caller can do something about, not one of ours.
     if (error instanceof Error) vlog.fatal(error.message);
     throw error;
+  }
+}
+
+/** How many bytes Deno's generator makes at once. */
+const GENERATED_BYTES = 256;
+
+/**
+ * A fork has what its parent's generator had made ahead, and so has the next
+ * one: two daemons would give out the same `crypto.randomUUID()`. When that is
+ * used up the generator notices the fork, and begins anew.
+ */
+function discardRandomNumbers(): void {
+  crypto.getRandomValues(new Uint8Array(2 * GENERATED_BYTES));
+}
+
+/** What is no value of an option is its program's mistake. */
+function checkOptions(options: DaemonOptions): void {
+  const isBoolean = (value: unknown) => typeof value === "boolean";
+  const isString = (value: unknown) => typeof value === "string";
+  const kinds: Record<keyof DaemonOptions, (value: unknown) => boolean> = {
+    detach: isBoolean,
+    chdir: isBoolean,
+    pidfile: (value) => value === true || (isString(value) && value !== ""),
+    overwritePidfile: isBoolean,
+    monitor: isBoolean,
+    programName: isString,
+    sleepAfter: isString,
+  };
+  for (const [name, isOne] of Object.entries(kinds)) {
+    const value: unknown = options[name as keyof DaemonOptions];
+    if (value === undefined || isOne(value)) continue;
+    throw new TypeError(`${name}: ${JSON.stringify(value)} is no value of it`);
   }
 }
 
@@ -182,9 +219,7 @@ function toPlan(options: DaemonOptions): DaemonPlan {
  * ```
  */
 export function daemonizeComplete(): void {
-  if (isWorker()) {
-    throw new Error("daemonizeComplete: to be called where daemonizeStart was");
-  }
+  refuseWorker("daemonizeComplete: to be called where daemonizeStart was");
   if (plan === undefined) {
     throw new Error("daemonizeComplete: daemonizeStart was not called");
   }
@@ -209,8 +244,4 @@ export function daemonizeComplete(): void {
 export function daemonize(options: DaemonOptions = {}): void {
   daemonizeStart(options);
   daemonizeComplete();
-}
-
-function isWorker(): boolean {
-  return "WorkerGlobalScope" in globalThis;
 }

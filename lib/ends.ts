@@ -5,7 +5,7 @@
  * @module
  */
 import { RESTART_EXIT_CODE } from "./restart.ts";
-import { isCaught, isIgnored, setSignalMask } from "../ffi/signal.ts";
+import { isCaught, isIgnored, setSignalMask, Signal } from "../ffi/signal.ts";
 import {
   caughtSignals,
   dieOf,
@@ -30,7 +30,7 @@ export function handleEnds(): void {
   // asked of all at first: Deno 2.9 catches several once there is one listener.
   const ignored = FATAL_SIGNALS.filter(isIgnored);
   const free = caughtSignals(FATAL_SIGNALS).filter((signal) =>
-    !isCaught(signal)
+    !isCaught(signal) || isCaughtTogether(signal)
   );
   for (const signal of free) {
     const name = nameOf(signal);
@@ -53,7 +53,10 @@ export function handleEnds(): void {
     crashUnlessHandled(event, again, error);
   });
   addEventListener("unhandledrejection", (event) => {
-    if (hasNodeListener("unhandledRejection")) return;
+    if (
+      hasNodeListener("unhandledRejection") ||
+      hasNodeListener("uncaughtException")
+    ) return;
     const { type, promise, reason } = event;
     const details = { promise, reason, cancelable: true };
     const again = new PromiseRejectionEvent(type, details);
@@ -65,6 +68,19 @@ export function handleEnds(): void {
 }
 
 const { addSignalListener, removeSignalListener } = Deno;
+
+/** Deno after 2.4 catches these when there is a listener for any signal. */
+const CAUGHT_TOGETHER: readonly number[] = [
+  Signal.SIGTERM,
+  Signal.SIGINT,
+  Signal.SIGHUP,
+];
+
+/** Whether it cannot be told if the program has a listener from before. */
+function isCaughtTogether(signal: number): boolean {
+  return !Deno.version.deno.startsWith("2.4.") &&
+    CAUGHT_TOGETHER.includes(signal) && CAUGHT_TOGETHER.every(isCaught);
+}
 
 function nameOf(signal: number): Deno.Signal {
   return signalName(signal) as Deno.Signal;

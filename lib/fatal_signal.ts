@@ -21,6 +21,7 @@ import {
   takePendingSignal,
 } from "../ffi/signal.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
+import { refuseWorker } from "./worker.ts";
 
 const vlog: Vlog = vlogModule("fatal_signal");
 
@@ -38,13 +39,15 @@ const hooks: (() => void)[] = [];
 let suspended = false;
 
 /**
- * Has a file removed when the process ends. Port of
+ * Has a file removed when the daemon ends, however it does. Port of
  * `fatal_signal_add_file_to_unlink()`.
  *
  * @param path Its name. A relative one is taken from the working directory as
  * it is now.
+ * @throws {Error} In a Worker.
  */
 export function addFileToUnlink(path: string): void {
+  refuseWorker("addFileToUnlink: a Worker does not end the process");
   filesToUnlink.add(absolute(path));
 }
 
@@ -64,13 +67,15 @@ function absolute(path: string): string {
 }
 
 /**
- * Has a function called when the process ends. Port of
+ * Has a function called when the daemon ends. Port of
  * `fatal_signal_add_hook()`.
  *
  * @param hook The function. What it throws is logged, and `Deno.exit()` ends it
  * alone.
+ * @throws {Error} In a Worker.
  */
 export function addExitHook(hook: () => void): void {
+  refuseWorker("addExitHook: a Worker does not end the process");
   hooks.push(hook);
 }
 

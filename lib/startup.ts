@@ -19,6 +19,7 @@ import {
   read,
   writeFully,
 } from "../ffi/descriptor.ts";
+import { chdir, getcwd } from "../ffi/file.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import {
@@ -147,6 +148,7 @@ function startAgain(
   { path, argv }: SelfImage,
   writeFd: number,
 ): ReturnType<typeof fork> {
+  leaveRemovedDirectory();
   const notifyFd = numberToPass();
   const env = environmentWith({ role, coreDumped, notifyFd });
   const pass = { fd: writeFd, as: notifyFd };
@@ -161,6 +163,16 @@ function startAgain(
     });
   fatalSignalFork("parent");
   return { role: "parent", pid };
+}
+
+/** Deno does not start in one; no relative name means anything there any more. */
+function leaveRemovedDirectory(): void {
+  try {
+    getcwd();
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno === Errno.ENOENT) chdir("/");
+  }
 }
 
 /**

@@ -77,6 +77,70 @@ apiTest("daemonizeStart() throws in a Worker", async () => {
   assertEquals(stdout, "daemonizeStart: a Worker cannot become a daemon\n");
 });
 
+apiTest(
+  "daemonizeStart(), addFileToUnlink() and addExitHook() throw in a worker of Node",
+  async () => {
+    const app = await makeApp();
+    const worker = `${app}/node_worker.ts`;
+    await Deno.writeTextFile(
+      worker,
+      'import * as tend from "@tend/daemon";\n' +
+        'import { parentPort } from "node:worker_threads";\n' +
+        "const said = [tend.daemonizeStart, tend.addFileToUnlink,\n" +
+        "  tend.addExitHook].map((call) => {\n" +
+        "    try { call('x'); } catch (error) { return error.message; }\n" +
+        "  });\n" +
+        "parentPort.postMessage(said.join());",
+    );
+    const { stdout } = await evaluate(
+      'import { Worker } from "node:worker_threads";\n' +
+        `new Worker(new URL("file://${worker}")).on("message", (said) => {\n` +
+        "  console.log(said);\n  Deno.exit();\n});",
+      ["--allow-all"],
+    );
+    assertEquals(
+      stdout,
+      "daemonizeStart: a Worker cannot become a daemon," +
+        "addFileToUnlink: a Worker does not end the process," +
+        "addExitHook: a Worker does not end the process\n",
+    );
+  },
+);
+
+for (
+  const [options, said] of [
+    ["{ pidfile: null }", "pidfile: null is no value of it"],
+    ["{ pidfile: '' }", 'pidfile: "" is no value of it'],
+    ["{ sleepAfter: 1000 }", "sleepAfter: 1000 is no value of it"],
+    ["{ detach: 1 }", "detach: 1 is no value of it"],
+    ["{ programName: 'a/b' }", 'not a program name: "a/b"'],
+  ]
+) {
+  apiTest(
+    `daemonizeStart() throws for ${options}, and can be called again`,
+    async () => {
+      const { code, stdout } = await evaluate(
+        'import { daemonize } from "@tend/daemon";\n' +
+          `try { daemonize(${options}); } catch (e) { console.log(e.message); }\n` +
+          "daemonize();",
+      );
+      assertEquals([code, stdout], [0, `${said}\n`]);
+    },
+  );
+}
+
+apiTest(
+  "parseDaemonOptions() ends with status 2 for an empty pidfile",
+  async () => {
+    const { code, stderr } = await evaluate(
+      'import { parseDaemonOptions } from "@tend/daemon";\n' +
+        'parseDaemonOptions(["--pidfile="]);',
+    );
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, "option --pidfile has an empty value");
+  },
+);
+
 apiTest("daemonizeStart() makes a daemon of deno eval", async () => {
   await using box = await Sandbox.create();
   const app = await makeApp();

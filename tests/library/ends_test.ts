@@ -51,6 +51,15 @@ for (const way of WAYS) {
       ["file.hook"],
     );
   }
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    test(
+      `${signal} runs the hooks beside a listener from before for another`,
+      ["early"],
+      (_box, _file, pid) => Deno.kill(pid, signal),
+      STATUS[signal],
+      ["file.hook"],
+    );
+  }
   for (const kind of ["listen", "node"]) {
     test(
       `a listener of the program's own wins (${kind})`,
@@ -63,6 +72,13 @@ for (const way of WAYS) {
   test("running off the end runs the hooks", ["end"], () => {}, 0, [
     "file.hook",
   ]);
+  test(
+    "a rejection that the program handles as an uncaught exception is no crash",
+    ["node-catch", "end"],
+    () => {},
+    0,
+    ["file.hook", "file.handled"],
+  );
   test(
     "a rejection that the program handles Node's way is no crash",
     ["node-handle", "end"],

@@ -2,6 +2,7 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertNotEquals } from "@std/assert/not-equals";
 import { untilAsleep, wakeOnce } from "../monitored.ts";
 import {
   childrenOf,
@@ -234,6 +235,59 @@ for (const way of WAYS) {
       assertEquals(box.runFiles(), []);
     },
   );
+
+  test(
+    "a monitor restarts its daemon when the directory of its start was removed",
+    async (box, server) => {
+      const directory = box.path("gone");
+      Deno.mkdirSync(directory);
+      await box.run(
+        [...server, ...MONITORED, "--sleep-after=never"],
+        { cwd: directory },
+      );
+      const first = box.holder("web.pid")!;
+      const monitor = parentOf(first);
+      Deno.removeSync(directory);
+      Deno.kill(first, "SIGSEGV");
+      assertEquals(parentOf(await successorOf(first, box)), monitor);
+    },
+  );
+
+  if (way.forks) {
+    test(
+      "a program that is tried leaves nothing for the next one to find",
+      async (box, server) => {
+        const { daemon: first, monitor } = await startAsleep(
+          box,
+          [...server, ...SLEEPY, `lock=${box.path("lock")}`],
+        );
+        Deno.kill(first, "SIGUSR1");
+        assertEquals(parentOf(await successorOf(first, box)), monitor);
+      },
+    );
+  }
+
+  for (const sleepAfter of ["0", "never"]) {
+    test(
+      `the daemons of a monitor have random numbers of their own (${sleepAfter})`,
+      async (box, server) => {
+        const uuids = box.path("uuids");
+        await box.run([
+          ...server,
+          ...MONITORED,
+          `--sleep-after=${sleepAfter}`,
+          `uuids=${uuids}`,
+        ]);
+        const first = box.holder("web.pid")!;
+        Deno.kill(first, "SIGSEGV");
+        const [one, other] = await box.until("both have one", () => {
+          const lines = box.read(uuids)?.trim().split("\n") ?? [];
+          return lines.length === 2 && lines;
+        });
+        assertNotEquals(one, other);
+      },
+    );
+  }
 
   test(
     "a monitor that sleeps passes signals on without waking up",

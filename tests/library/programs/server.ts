@@ -17,7 +17,22 @@ if (rest.includes("check") && runsAlready()) {
 if (rest.includes("helper")) {
   new Deno.Command("sh", { args: ["-c", "sleep 600"], stdin: "null" }).spawn();
 }
+const uuids = rest.find((word) => word.startsWith("uuids="))?.slice(6);
+if (uuids !== undefined) crypto.randomUUID();
+const lock = rest.find((word) => word.startsWith("lock="))?.slice(5);
+if (lock !== undefined) {
+  Deno.writeTextFileSync(lock, "", { createNew: true });
+  addFileToUnlink(lock);
+}
 daemonizeStart(options);
+if (uuids !== undefined) {
+  Deno.writeTextFileSync(uuids, `${crypto.randomUUID()}\n`, { append: true });
+}
+if (lock !== undefined) {
+  Deno.addSignalListener("SIGUSR1", () => {
+    throw new Error("a crash");
+  });
+}
 if (rest.includes("throw-early")) throw new Error("no start");
 if (rest.includes("exit-early")) {
   console.error("server: cannot start");

@@ -7,6 +7,8 @@ import {
 } from "@tend/daemon";
 
 const { options, rest: [file, ...words] } = parseDaemonOptions(Deno.args);
+// Deno 2.9 catches several signals then.
+if (words.includes("early")) Deno.addSignalListener("SIGUSR2", () => {});
 daemonize(options);
 Deno.writeTextFileSync(file!, "");
 addFileToUnlink(file!);
@@ -39,6 +41,15 @@ if (words.includes("node-handle")) {
     process: { on(event: string, listener: () => void): void };
   };
   process.on("unhandledRejection", () => {
+    Deno.writeTextFileSync(`${file}.handled`, "");
+  });
+  Promise.reject(new Error("handled"));
+}
+if (words.includes("node-catch")) {
+  const { process } = globalThis as unknown as {
+    process: { on(event: string, listener: () => void): void };
+  };
+  process.on("uncaughtException", () => {
     Deno.writeTextFileSync(`${file}.handled`, "");
   });
   Promise.reject(new Error("handled"));
