@@ -169,8 +169,8 @@ for (const way of WAYS) {
       const second = await box.until(
         "the next daemon starts",
         () =>
-          // Asleep, it only tries its program, which has ended when it is awake.
-          !isAsleep(monitor) &&
+          // An image only tries its program, which has ended when it wakes up.
+          !Deno.readLinkSync(`/proc/${monitor}/exe`).startsWith("/memfd:") &&
           childrenOf(monitor).find((pid) => pid !== first && isAlive(pid)),
       );
       // However far it has come: it can say nothing for now.
