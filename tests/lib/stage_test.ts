@@ -272,7 +272,7 @@ function wokenStage(changes: Partial<MonitorState>): Stage {
   for (const fd of [signalFd, deadlineFd, monitorFd, keptFd, cwdFd]) {
     setCloseOnExec(fd, false);
   }
-  const none = { startupFd: -1, notifyFd: -1 };
+  const none = { startupFd: -1, notifyFd: -1, readinessFd: -1 };
   const state = {
     ...anyState(new Random(1)),
     log: undefined,

@@ -25,7 +25,7 @@ const STATE = fc.integer().map((seed) => anyState(new Random(seed)));
 const STAGE: fc.Arbitrary<Stage> = fc.oneof(
   fc.record({
     role: fc.constant("woken" as const),
-    state: STATE,
+    state: STATE.map((state) => ({ ...state, notifyFd: -1 })),
     keptFd: fc.integer({ min: 3, max: INT_MAX }),
     cwdFd: fc.integer({ min: 3, max: INT_MAX }),
   }),
