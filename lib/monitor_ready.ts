@@ -33,15 +33,24 @@ export function notReadyYet(state: MonitorState): void {
 }
 
 /**
- * Nobody waits for the daemon to be ready any more: it is, or is to end. One
- * that has been told to end for not being ready is killed all the same if it
- * does not.
+ * Nobody waits for the daemon to be ready any more: it is.
  *
  * @param state What the monitor knows.
  */
 export function noLongerAwaited(state: MonitorState): void {
   stopAwaiting(state);
   if (state.phase === "notReady") state.deadline = undefined;
+}
+
+/**
+ * The daemon is to end. One that is not ready has somebody wait for it, whom it
+ * must not hold up for ever: it is killed if it does not end.
+ *
+ * @param state What the monitor knows.
+ */
+export function isToEnd(state: MonitorState): void {
+  stopAwaiting(state);
+  if (state.phase === "notReady") setDeadline(state, KILL_AFTER_MS);
 }
 
 /**

@@ -21,6 +21,7 @@ import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import type { MonitorRequest } from "./request.ts";
 import {
+  isToEnd,
   killDaemon,
   noLongerAwaited,
   notInTime,
@@ -154,7 +155,7 @@ function tell(
   phase: MonitorPhase,
 ): (state: MonitorState, request: MonitorRequest) => void {
   return (state, { signal }) => {
-    noLongerAwaited(state);
+    isToEnd(state);
     state.phase = phase;
     passOn(signal, state.daemonPid);
   };
@@ -178,7 +179,7 @@ function passOnAndNote(
   { received: { signal, fromKernel } }: { received: ReceivedSignal },
 ): void {
   if (STOP_SIGNALS.includes(signal)) {
-    noLongerAwaited(state);
+    isToEnd(state);
     state.phase = "stopping";
   }
   // The terminal has sent it to the whole process group.

@@ -265,6 +265,29 @@ export function removeIfStale(path: string): boolean {
 }
 
 /**
+ * Whether a file is a pidfile at all: it holds a number and nothing else.
+ *
+ * @param path The file.
+ * @returns Whether it is; not when it cannot be read.
+ */
+export function isPidfile(path: string): boolean {
+  try {
+    const fd = openIfRegular(path, O_RDONLY);
+    try {
+      const bytes = new Uint8Array(127);
+      const text = fromBytes(bytes.subarray(0, read(fd, bytes)));
+      // One that was being taken over may have more behind the number.
+      return /^\d{1,10}\n[\n\0]*$/.test(text);
+    } finally {
+      close(fd);
+    }
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
+  }
+}
+
+/**
  * Whether a name is that of a file we have looked at.
  *
  * @param path The name.

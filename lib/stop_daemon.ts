@@ -4,6 +4,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
+import { isThere } from "../ffi/file.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
@@ -19,6 +20,7 @@ import { viewOf } from "./daemon_state.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import { removeLeftovers } from "./pidfile.ts";
+import { isPidfile } from "./pidfile_state.ts";
 import { GroupHold } from "./process_group.ts";
 import {
   DaemonHold,
@@ -127,6 +129,10 @@ function clearUp(
   wasStale: boolean,
   say: Say,
 ): void {
+  // Whoever mistypes a name must not lose that file.
+  if (wasStale && isThere(pidfile) && !isPidfile(pidfile)) {
+    throw new ActionFailure("is no pidfile, left alone");
+  }
   // In the order in which a monitor removes them.
   removeStaleMonitorFile(pidfile);
   removeLeftovers(pidfile);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { DaemonState } from "../daemon_state.ts";
+import type { MonitorRecord } from "../monitor_file.ts";
 import { oneLine } from "../vlog.ts";
 import { type Column, layOut } from "./table.ts";
 import type { DaemonStatus } from "./status.ts";
@@ -73,7 +74,7 @@ function cellsOf({ name, view, usage, command }: DaemonStatus): string[] {
     stateCell(view),
     pid === undefined ? NOTHING : String(pid),
     usage === undefined ? NOTHING : durationText(usage.uptime),
-    record === undefined ? NOTHING : String(record.crashes + record.restarts),
+    record === undefined ? NOTHING : String(restartsOf(record)),
     lastEndCell(record),
     usage === undefined ? NOTHING : bytesText(usage.memory),
     usage === undefined ? NOTHING : percent(usage.cpu / usage.uptime),
@@ -88,9 +89,18 @@ function stateCell({ state, remark, record }: DaemonStatus["view"]): string {
   return remark === undefined ? words : `${words}, ${remark}`;
 }
 
+/** The one that is waited for has not been yet. */
+function restartsOf({ crashes, restarts, phase }: MonitorRecord): number {
+  return crashes + restarts - (phase === "backingOff" ? 1 : 0);
+}
+
 function lastEndCell(record: DaemonStatus["view"]["record"]): string {
   if (record?.lastEnd === undefined) return NOTHING;
-  const { text, at } = record.lastEnd;
+  const { lastStart, lastEnd: { text: end, at } } = record;
+  // How a start failed says more than how it was ended for that.
+  const text = lastStart?.ready === false
+    ? `start failed: ${lastStart.text ?? end}`
+    : end;
   const ago = durationText(Math.max(0, Date.now() - at) / 1000);
   return `${text} ${ago} ago`;
 }

@@ -205,3 +205,24 @@ for (const [options, message] of WRONG) {
     assertEquals([box.exists(box.path("made")), box.runFiles()], [false, []]);
   });
 }
+
+Deno.test("tend --ready kills a command that is interrupted and does not end", async () => {
+  await using box = await Sandbox.create();
+  const running = box.start([
+    TEND,
+    ...LOGGED,
+    "--ready=fd=3",
+    "--",
+    "sh",
+    "-c",
+    'trap "" INT; while :; do sleep 1; done',
+  ]);
+  const { pid } = await untilShown(
+    box,
+    "that it is not ready",
+    ({ phase }) => phase === "notReady",
+  );
+  Deno.kill(running.pid, "SIGINT");
+  const { code } = await running.finished();
+  assertEquals([code, isAlive(pid)], [137, false]);
+});

@@ -84,7 +84,7 @@ Deno.test("tend status shows one that backs off, until when, and exits 1", async
   assertEquals(code, 1);
   assertMatch(
     stdout,
-    /\nweb +backing off until \d\d:\d\d:\d\d +- +- +2 +killed \(Segmentation fault\)(, core dumped)? \d+s ago +- +- +sleep 600\n$/,
+    /\nweb +backing off until \d\d:\d\d:\d\d +- +- +1 +killed \(Segmentation fault\)(, core dumped)? \d+s ago +- +- +sleep 600\n$/,
   );
 });
 

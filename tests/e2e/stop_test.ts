@@ -156,6 +156,20 @@ Deno.test("tend stop exits 0 with a note when there is nothing", async () => {
   });
 });
 
+for (const text of ["", "precious\n", "4242", "4242 and more\n", "\x7fELF"]) {
+  Deno.test(`tend stop leaves a file alone that holds ${JSON.stringify(text)}`, async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("app.conf");
+    Deno.writeTextFileSync(file, text);
+    assertEquals(await box.tend("stop", file), {
+      code: 1,
+      stdout: "",
+      stderr: `tend: ${file}: is no pidfile, left alone\n`,
+    });
+    assertEquals(box.read(file), text);
+  });
+}
+
 Deno.test("tend stop does not signal a live process that a stale pidfile names", async () => {
   await using box = await Sandbox.create();
   const bystander = box.start(["sleep", "600"]);

@@ -87,6 +87,8 @@ const SIGTERM = 15;
 
 /** The runtime asks so often for the directory, last before any code of ours. */
 const RUNTIME_GETCWDS = 3;
+/** Nothing else of tend's waits for so long. */
+const LONG_MS = 30_000n;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -163,8 +165,10 @@ class Tracer {
   #call(stop: Stop & { kind: "call" }, process: Traced): void {
     const { pid, number, args } = stop;
     if (number === GETCWD) process.getcwds++;
+    // Or nearly so: one that cannot sleep now tries again after a minute.
+    const timeout = BigInt.asIntN(32, args[2]!);
     const isForever = number === POLL
-      ? BigInt.asIntN(32, args[2]!) < 0n
+      ? timeout < 0n || timeout >= LONG_MS
       : number === PPOLL && args[2] === 0n;
     if (isForever && pid === this.#monitor) this.#idle = true;
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
