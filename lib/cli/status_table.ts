@@ -25,8 +25,8 @@ const STATES: Record<DaemonState, readonly [word: string, colour: number]> = {
 };
 
 const COLUMNS: readonly Column[] = [
-  { title: "NAME" },
-  { title: "STATE" },
+  { title: "NAME", least: 8 },
+  { title: "STATE", least: 8 },
   { title: "PID", isNumber: true },
   { title: "UPTIME", isNumber: true, rank: 6 },
   { title: "RESTARTS", isNumber: true, rank: 5 },

@@ -12,10 +12,11 @@ export interface Column {
   readonly isNumber?: boolean;
   /**
    * The lower, the sooner it gives room when there is too little: first down to
-   * its `least` width, then all of it. Without it, it stays.
+   * its `least` width, then all of it. Without it, it stays, and is cut
+   * last.
    */
   readonly rank?: number;
-  /** How narrow it may be cut. Without it, it is shown whole or not at all. */
+  /** How narrow it may be cut. Without it, it is not. */
   readonly least?: number;
 }
 
@@ -81,6 +82,11 @@ function fit(
   for (const { index } of yielding) {
     if (excess() > 0) widths[index] = 0;
   }
+  columns.forEach(({ rank, least }, index) => {
+    if (rank !== undefined || least === undefined || excess() <= 0) return;
+    const narrow = Math.max(least, widths[index]! - excess());
+    widths[index] = Math.min(widths[index]!, narrow);
+  });
   // What is left has to be: the terminal breaks the lines.
   return widths;
 }
