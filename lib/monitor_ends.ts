@@ -12,7 +12,7 @@ import { exit } from "./fatal_signal.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
-import { removeLeftovers } from "./pidfile.ts";
+import { removeLeftovers, removeTmpfile } from "./pidfile.ts";
 import { processStatusMsg } from "./process_status.ts";
 import { isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
@@ -76,6 +76,8 @@ export function startFailed(
       ? `pid ${pid} died before it was ready, ${text}`
       : `fork child died before signaling startup (${text})`,
   );
+  // The next one may go another way, and take the pidfile over as it is.
+  if (state.pidfile !== undefined) removeTmpfile(state.pidfile);
   // Whoever ends it on purpose while it starts wants no other.
   const isStop = status.kind === "signaled" &&
     STOP_SIGNALS.includes(status.signal);

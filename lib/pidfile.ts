@@ -181,12 +181,20 @@ export function obstacleOf(pidfile: string): string | undefined {
  * @returns Whether there was something to remove.
  */
 export function removeLeftovers(pidfile: string): boolean {
-  let removed = false;
-  for (const path of [pidfile, `${pidfile}.tmp`]) {
-    if (!isOurs(path)) continue;
-    removed = removeIfStale(path) || removed;
-  }
-  return removed;
+  const removed = isOurs(pidfile) && removeIfStale(pidfile);
+  return removeTmpfile(pidfile) || removed;
+}
+
+/**
+ * Removes the temporary file of a start that was killed, unless another start
+ * has it by now.
+ *
+ * @param pidfile The pidfile that was to become of it.
+ * @returns Whether there was one.
+ */
+export function removeTmpfile(pidfile: string): boolean {
+  const path = `${pidfile}.tmp`;
+  return isOurs(path) && removeIfStale(path);
 }
 
 /**
