@@ -92,6 +92,8 @@ const SIGACTION = { size: 152, handler: 0, flags: 136 } as const;
 const SIGSET_SIZE = 128;
 /** The kernel's `sigset_t`, which its system calls take. */
 export const KERNEL_SIGSET_SIZE = 8;
+/** The kernel's `struct sigaction`; all zeros stand for the default effect. */
+export const KERNEL_SIGACTION_SIZE = 32;
 const SIGINFO_SIZE = 128;
 
 /** `struct signalfd_siginfo`. */

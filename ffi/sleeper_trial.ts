@@ -28,7 +28,13 @@ import {
 import { Errno } from "./libc.ts";
 import { F_SETLK, F_WRLCK } from "./lock.ts";
 import { SIGINFO, WNOHANG } from "./process.ts";
-import { KERNEL_SIGSET_SIZE, SIG_SETMASK, Signal, sigset } from "./signal.ts";
+import {
+  KERNEL_SIGACTION_SIZE,
+  KERNEL_SIGSET_SIZE,
+  SIG_SETMASK,
+  Signal,
+  sigset,
+} from "./signal.ts";
 import {
   type Guard,
   type GuardMode,
@@ -39,8 +45,6 @@ import { VFORK } from "./system_calls.ts";
 
 /** `struct stat`, as far as it is the same on x86-64 and aarch64. */
 const STAT = { size: 144, dev: 0, ino: 8 } as const;
-/** The kernel's `struct sigaction`; all zeros stand for the default effect. */
-const SIGACTION_SIZE = 32;
 const CLD_EXITED = 1;
 const ITIMER_REAL = 0;
 const SEEK_SET = 0;
@@ -163,7 +167,7 @@ export class TrialWriter {
     const script = this.#script;
     const at = (label: string) => mode + label;
     // The timer goes on in the program, and ends one that hangs.
-    const action = script.bytes(new Uint8Array(SIGACTION_SIZE));
+    const action = script.bytes(new Uint8Array(KERNEL_SIGACTION_SIZE));
     const alarm = [Signal.SIGALRM, action, 0, KERNEL_SIGSET_SIZE];
     script.step(at("child"), "rt_sigaction", alarm);
     const none = [SIG_SETMASK, this.#mask([]), 0, KERNEL_SIGSET_SIZE];

@@ -10,6 +10,7 @@ import { waitpid } from "./process.ts";
 import { runScript } from "./run_script.ts";
 import {
   alteredSignals,
+  KERNEL_SIGACTION_SIZE,
   KERNEL_SIGSET_SIZE,
   SIG_SETMASK,
   Signal,
@@ -23,8 +24,6 @@ const libc = bind({
 
 const PR_SET_PDEATHSIG = 1;
 const CLONE_PARENT = 0x8000;
-/** The kernel's `struct sigaction`; all zeros stand for the default effect. */
-const SIGACTION_SIZE = 32;
 
 /**
  * Starts a program as a child of this process, in a session of its own that it
@@ -61,7 +60,7 @@ export function spawnInNewSession(
   const none = script.bytes(sigset([]).subarray(0, KERNEL_SIGSET_SIZE));
   const all = script.bytes(new Uint8Array(KERNEL_SIGSET_SIZE).fill(0xff));
   const old = script.bytes(new Uint8Array(KERNEL_SIGSET_SIZE));
-  const byDefault = script.bytes(new Uint8Array(SIGACTION_SIZE));
+  const byDefault = script.bytes(new Uint8Array(KERNEL_SIGACTION_SIZE));
   const file = script.bytes(cString(path));
   const addressOf = ({ pointers }: CStringArray) =>
     Deno.UnsafePointer.value(
