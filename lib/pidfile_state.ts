@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { close, read } from "../ffi/descriptor.ts";
+import { close, read, readBeginning } from "../ffi/descriptor.ts";
 import { fromBytes } from "../ffi/c_string.ts";
 import {
   type FileStat,
@@ -40,6 +40,8 @@ export type PidfileState =
   | { readonly kind: "elsewhere"; readonly pid?: number }
   /** Somebody else is about to remove it, and soon done. */
   | { readonly kind: "busy"; readonly errno: number }
+  /** Nobody holds it, and what is in it no daemon has written. */
+  | { readonly kind: "noPidfile" }
   /** It cannot be read, or names nobody. */
   | { readonly kind: "error"; readonly errno: number };
 
@@ -135,6 +137,8 @@ function openPidfileState(
       vlog.warn(`${pidfile}: not a regular file`);
       return { kind: "error", errno: found.errno };
     case "stale":
+      // Whoever names the wrong file must not lose that one.
+      if (!mayBePidfile(fd)) return { kind: "noPidfile" };
       if (deleteIfStale) return deleteStale(pidfile, fd, fstat(fd));
       vlog.dbg(`${pidfile}: pid file is stale`);
       return { kind: "error", errno: Errno.ESRCH };
@@ -265,6 +269,16 @@ export function removeIfStale(path: string): boolean {
 }
 
 /**
+ * Whether a file can be what a daemon has left: a number and whatever follows
+ * its line, or nothing but blanks, as after a loss of power.
+ */
+function mayBePidfile(fd: number): boolean {
+  const bytes = new Uint8Array(127);
+  const text = fromBytes(bytes.subarray(0, readBeginning(fd, bytes)));
+  return /^[\s\0]*([-+]?\d+[ \t\r]*(\n[^]*)?)?[\s\0]*$/.test(text);
+}
+
+/**
  * Whether a file is a pidfile at all: it holds a number and nothing else.
  *
  * @param path The file.
@@ -328,6 +342,8 @@ export function readPidfile(pidfile: string): number {
       return state.pid ?? -Errno.EREMOTE;
     case "none":
       return -Errno.ENOENT;
+    case "noPidfile":
+      return -Errno.ESRCH;
     case "busy":
     case "error":
       return -state.errno;
@@ -352,6 +368,9 @@ export function startObstacle(
       return `${pidfile}: already running as pid ${state.pid}, aborting`;
     case "elsewhere":
       return `${pidfile}: already running (in another PID namespace), aborting`;
+    case "noPidfile":
+      return `${pidfile}: pidfile check failed (it is no pidfile; remove it, or ` +
+        "name another), aborting";
     case "busy":
     case "error":
       return `${pidfile}: pidfile check failed (${

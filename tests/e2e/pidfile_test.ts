@@ -108,7 +108,8 @@ Deno.test("tend --overwrite-pidfile is safe from the daemon that it displaced", 
 for (
   const [kind, text] of [
     ["stale", "1\n"],
-    ["stale and corrupt", "no number\n"],
+    ["stale and full of zeros", "\0\0\0\0"],
+    ["another daemon's that has ended", "1\n/var/lib/db\n"],
     ["stale and empty", ""],
     ["stale and enormous", "9".repeat(100_000)],
   ] as const
@@ -121,6 +122,15 @@ for (
     assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
   });
 }
+
+Deno.test("tend --pidfile leaves a file alone that no daemon has written", async () => {
+  await using box = await boxWith("web.pid", "no number\n");
+  await assertRefused(
+    box,
+    "it is no pidfile; remove it, or name another",
+  );
+  assertEquals(box.read(box.runPath("web.pid")), "no number\n");
+});
 
 Deno.test("tend --pidfile takes over a .tmp that a killed start left", async () => {
   await using box = await boxWith("web.pid.tmp", "1\n");
@@ -235,11 +245,11 @@ Deno.test("tend --pidfile says once what is wrong with the file", async () => {
 });
 
 Deno.test("tend --pidfile leaves the target of a link alone", async () => {
-  await using box = await boxWith("target", "important\n");
+  await using box = await boxWith("target", "1\n");
   Deno.symlinkSync("target", box.runPath("web.pid"));
   const { code } = await box.tend(...START);
   assertEquals(code, 0);
-  assertEquals(box.read(box.runPath("target")), "important\n");
+  assertEquals(box.read(box.runPath("target")), "1\n");
   assertEquals(Deno.lstatSync(box.runPath("web.pid")).isFile, true);
 });
 

@@ -30,7 +30,7 @@ const UNHELD: Record<string, {
   /** What readPidfile() says. */
   read: keyof typeof Errno;
   /** What pidfileState() says when it may delete; `none` if it does. */
-  removed: "none" | keyof typeof Errno;
+  removed: "none" | "noPidfile" | keyof typeof Errno;
 }> = {
   "no file": { make: () => {}, read: "ENOENT", removed: "none" },
   "a stale file": {
@@ -43,10 +43,25 @@ const UNHELD: Record<string, {
     read: "ESRCH",
     removed: "none",
   },
-  "garbage": {
-    make: (path) => Deno.writeTextFileSync(path, "garbage"),
+  "an old pidfile with more than a number": {
+    make: (path) => Deno.writeTextFileSync(path, " 12 \n/var/lib/db\n"),
     read: "ESRCH",
     removed: "none",
+  },
+  "a file of zeros": {
+    make: (path) => Deno.writeTextFileSync(path, "\0".repeat(200)),
+    read: "ESRCH",
+    removed: "none",
+  },
+  "somebody's text": {
+    make: (path) => Deno.writeTextFileSync(path, "2 be or not 2 be\n"),
+    read: "ESRCH",
+    removed: "noPidfile",
+  },
+  "a text behind an empty line": {
+    make: (path) => Deno.writeTextFileSync(path, "\nto be\n"),
+    read: "ESRCH",
+    removed: "noPidfile",
   },
   "a directory": {
     make: (path) => Deno.mkdirSync(path),
@@ -87,8 +102,8 @@ for (const [what, { make, read, removed }] of Object.entries(UNHELD)) {
     await using box = await Sandbox.create();
     const path = box.path("pid");
     await make(path, box);
-    const expected: PidfileState = removed === "none"
-      ? { kind: "none" }
+    const expected: PidfileState = removed === "none" || removed === "noPidfile"
+      ? { kind: removed }
       : { kind: "error", errno: Errno[removed] };
     assertEquals(pidfileState(path, true), expected);
     assertEquals(isThere(path), removed !== "none");
