@@ -275,7 +275,8 @@ export function removeIfStale(path: string): boolean {
 function mayBePidfile(fd: number): boolean {
   const bytes = new Uint8Array(127);
   const text = fromBytes(bytes.subarray(0, readBeginning(fd, bytes)));
-  return /^[\s\0]*([-+]?\d+[ \t\r]*(\n[^]*)?)?[\s\0]*$/.test(text);
+  return /^[ \t\v\f\r\n\0]*([-+]?\d+[ \t\r]*(\n[^]*)?)?[ \t\v\f\r\n\0]*$/
+    .test(text);
 }
 
 /**
