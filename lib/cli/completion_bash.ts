@@ -45,6 +45,7 @@ _tend_add_word() {
   case $1 in
     FILE) compopt -o default ;;
     DIR) compopt -o dirnames ;;
+    USER) _tend_add $(compgen -u) ;;
     TARGET) if [[ $cur == */* ]]; then compopt -o default; else _tend_add_names; fi ;;
     COMMAND)
       if [[ $cur == */* ]]; then compopt -o default

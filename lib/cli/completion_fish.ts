@@ -43,6 +43,8 @@ function __tend_word
             __fish_complete_path $argv[2]
         case DIR
             __fish_complete_directories $argv[2]
+        case USER
+            __fish_complete_users
         case TARGET
             if string match -q -- '*/*' $argv[2]
                 __fish_complete_path $argv[2]

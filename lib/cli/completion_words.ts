@@ -2,13 +2,16 @@
  * What shells complete, whichever they are.
  *
  * What stands for a word in the help says how it is completed: a FILE by the
- * names of files, a DIR by those of directories, a TARGET by those in the run directory, a COMMAND by those of
- * programs, and the words below by lists. Anything else is for the user to know.
+ * names of files, a DIR by those of directories, a TARGET by those in the run
+ * directory, a COMMAND by those of programs, a USER by those of users, and the
+ * words below by lists. Anything else is for the user to know.
  *
  * @module
  */
+import { RLIMITS } from "../../ffi/limit.ts";
 import type { Option } from "../options.ts";
 import { signalNames } from "../signal_name.ts";
+import { readyWords } from "./ready_option.ts";
 import { RESTART_WORDS } from "./restart_options.ts";
 import type { Verb } from "./verb.ts";
 
@@ -21,7 +24,8 @@ export type Shell = typeof SHELLS[number];
  * The words that are one of a list.
  *
  * @param verbs The verbs that there are.
- * @returns What stands for each in the help, and its list.
+ * @returns What stands for each in the help, and its list. A word with `=` at its
+ * end goes on.
  */
 export function wordLists(
   verbs: readonly Verb[],
@@ -31,6 +35,8 @@ export function wordLists(
     ["VERB", verbs.map(({ name }) => name)],
     ["SHELL", SHELLS],
     ["WHEN", RESTART_WORDS],
+    ["HOW", readyWords()],
+    ["LIMIT", Object.keys(RLIMITS).map((name) => `${name}=`)],
   ];
 }
 

@@ -34,7 +34,7 @@ _tend_TARGET() {
 
 ${
     wordLists(verbs).map(([placeholder, words]) =>
-      `_tend_${placeholder}() { compadd -- ${words.join(" ")}; }\n`
+      `_tend_${placeholder}() {\n${compadd(words)}}\n`
     ).join("")
   }
 _tend() {
@@ -58,6 +58,16 @@ ${verbs.map((verb) => verbCase(verb, verb.name)).join("")}${
 # Read by compinit it is the function's body, and else it has to be bound.
 if [[ ${"$"}{funcstack[1]-} == _tend ]]; then _tend "$@"; else compdef _tend tend; fi
 `;
+}
+
+/** No blank follows a word that goes on. */
+function compadd(words: readonly string[]): string {
+  const [open, whole] = [true, false].map((goesOn) =>
+    words.filter((word) => word.endsWith("=") === goesOn)
+  );
+  const line = (options: string, some: readonly string[]) =>
+    some.length === 0 ? "" : `  compadd ${options}-- ${some.join(" ")}\n`;
+  return line("", whole!) + line("-S '' ", open!);
 }
 
 /** The words of a verb; without one, they begin where the verb would stand. */
@@ -102,8 +112,8 @@ function optionSpecs(option: Option): string[] {
 function actionOf(placeholder: string): string {
   if (placeholder === "FILE") return "_files";
   if (placeholder === "DIR") return "_path_files -/";
-  const isKnown = ["TARGET", "SIG", "VERB", "SHELL", "WHEN"].includes(
-    placeholder,
-  );
+  if (placeholder === "USER") return "_users";
+  const isKnown = placeholder === "TARGET" ||
+    wordLists([]).some(([known]) => known === placeholder);
   return isKnown ? `_tend_${placeholder}` : " ";
 }

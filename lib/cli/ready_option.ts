@@ -49,6 +49,16 @@ const OPERANDS: Record<
 };
 
 /**
+ * What `--ready` may begin with.
+ *
+ * @returns Its ways; an operand follows `=`.
+ */
+export function readyWords(): string[] {
+  return Object.entries(OPERANDS)
+    .map(([how, parse]) => parse === undefined ? how : `${how}=`);
+}
+
+/**
  * When a command is ready.
  *
  * @param how What `--ready` says, if it was given.
