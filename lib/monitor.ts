@@ -6,7 +6,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { endedChild, waitpid } from "../ffi/process.ts";
+import { endedChild, getpid, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { runCrashHook } from "./crash_hook.ts";
@@ -40,6 +40,9 @@ const vlog: Vlog = vlogModule("daemon_unix");
 const PREPARE_AFTER_MS = 1_000;
 /** When to try again to make a process, where there is none to be had. */
 const TRY_AGAIN_MS = 10_000;
+
+/** When to go on after an error that nobody has thought of. */
+const GO_ON_MS = 1_000;
 
 /** So long a monitor stays awake for a daemon that has said something new. */
 const TALKATIVE_MS = 60_000;
@@ -79,19 +82,39 @@ export function monitorDaemon(
 ): MonitoredDaemon {
   if (state.policy !== "no") setSubprogramName("monitor");
   const starter = new Starter(state, image);
+  const monitor = getpid();
   for (;;) {
-    if (isDaemonDue(state)) {
-      const daemon = startDaemon(state, starter);
+    try {
+      const daemon = takeTurn(state, starter);
       if (daemon !== undefined) return daemon;
+    } catch (error) {
+      // Of a start the caller hears, and a daemon's own process is no monitor.
+      if (!state.everReady || getpid() !== monitor) throw error;
+      if (!(error instanceof Error)) throw error;
+      // Whatever it is: the daemon must not be left without its monitor.
+      vlog.err(`${error.message}, going on in a second`);
+      waitReadable([], GO_ON_MS);
     }
-    if (state.policy !== "no") {
-      proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
-    }
-    publish(state);
-    // Now: the next daemon has not waited for it.
-    runCrashHook(state);
-    waitForEvents(state, starter);
   }
+}
+
+/** Starts a daemon if one is due, and waits for what comes next. */
+function takeTurn(
+  state: MonitorState,
+  starter: Starter,
+): MonitoredDaemon | undefined {
+  if (isDaemonDue(state)) {
+    const daemon = startDaemon(state, starter);
+    if (daemon !== undefined) return daemon;
+  }
+  if (state.policy !== "no") {
+    proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
+  }
+  publish(state);
+  // Now: the next daemon has not waited for it.
+  runCrashHook(state);
+  waitForEvents(state, starter);
+  return undefined;
 }
 
 function statusOf({ phase, ready, statusMsg }: MonitorState): string {
@@ -281,6 +304,11 @@ function startDaemon(
     // One that is started anew before it was ever ready has a caller still.
     return { notifyFd: start.notifyFd, isRestart: state.everReady, means };
   }
+  // First, so that whatever fails now, no other is started beside it.
+  state.phase = "starting";
+  state.daemonPid = start.pid;
+  state.daemonIsFork = starter.forks;
+  if (start.kind === "started") state.startupFd = start.startupFd;
   closeMeans(means);
   // After the fork: the daemon's users wait for it, and not for our log.
   if (state.restartMsg !== undefined) {
@@ -290,16 +318,12 @@ function startDaemon(
   } else if (isAnother) {
     vlog.err(`${state.statusMsg}, restarting`);
   }
-  state.phase = "starting";
   state.startedAt = Date.now();
   state.readySince = undefined;
-  state.daemonPid = start.pid;
-  state.daemonIsFork = starter.forks;
   if (start.kind !== "started") {
     dispatch(state, start);
     return undefined;
   }
-  state.startupFd = start.startupFd;
   // Meanwhile the daemon starts, and the caller waits for both.
   if (state.notifyFd !== -1) {
     state.detachError = daemonizePostDetach(state)?.message;

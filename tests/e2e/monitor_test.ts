@@ -194,3 +194,29 @@ function limitsOf(pid: number): { soft: string; hard: string } {
   const [, soft, hard] = /^Max core file size\s+(\S+)\s+(\S+)/m.exec(text)!;
   return { soft: soft!, hard: hard! };
 }
+
+Deno.test("tend --monitor goes on after an error that it has no answer to", async () => {
+  await using box = await Sandbox.create();
+  const deaf = "trap '' USR1; exec sleep 600";
+  await box.tend(...LOGGED, "--sleep-after=never", "--", "sh", "-c", deaf);
+  const daemon = box.pidfile("web.pid")!;
+  const monitor = parentOf(daemon)!;
+  const limit = async (soft: string) => {
+    const pid = ["--pid", `${monitor}`];
+    const { code } = await box.run(["prlimit", ...pid, `--nofile=${soft}:`]);
+    assertEquals(code, 0);
+  };
+  await untilItWaits(box, monitor);
+  // From now on `poll()` refuses to wait for anything, and no log can be opened.
+  await limit("0");
+  Deno.kill(monitor, "SIGUSR1");
+  await box.until("it waits before it tries again", () => {
+    const [call = "", , count] = box.read(`/proc/${monitor}/syscall`)!
+      .split(" ");
+    return call !== "running" && Number(count) === 0;
+  });
+  await limit("1024");
+  Deno.kill(monitor, "SIGTERM");
+  await box.until("both have ended", () => !isAlive(monitor));
+  assertEquals(isAlive(daemon), false);
+});
