@@ -42,6 +42,11 @@ const NUMBERS = {
     ftruncate: 77,
     dup3: 292,
     prlimit64: 302,
+    mmap: 9,
+    ioctl: 16,
+    fchmod: 91,
+    clock_gettime: 228,
+    renameat: 264,
     execveat: 322,
   },
   aarch64: {
@@ -78,6 +83,11 @@ const NUMBERS = {
     ftruncate: 46,
     dup3: 24,
     prlimit64: 261,
+    mmap: 222,
+    ioctl: 29,
+    fchmod: 52,
+    clock_gettime: 113,
+    renameat: 38,
     execveat: 281,
   },
 } as const;

@@ -46,6 +46,11 @@ const CALLS: Record<SystemCall, true> = {
   ppoll: true,
   dup3: true,
   prlimit64: true,
+  mmap: true,
+  ioctl: true,
+  fchmod: true,
+  clock_gettime: true,
+  renameat: true,
   execveat: true,
 };
 
