@@ -23,6 +23,7 @@ import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { namespacePids } from "../ffi/process.ts";
 import {
+  bytes,
   type Decoder,
   fields,
   integer,
@@ -30,17 +31,20 @@ import {
   listOf,
   oneOf,
   optional,
+  orElse,
   text,
   time,
 } from "./fields.ts";
-import { DAEMON_END, START_OUTCOME } from "./monitor_record.ts";
+import { DAEMON_END, encodeParts, START_OUTCOME } from "./monitor_record.ts";
 import {
   type DaemonEnd,
   MONITOR_PHASES,
   type MonitorPhase,
+  type OutputFile,
   RESTART_POLICIES,
   type RestartPolicy,
   type StartOutcome,
+  STREAMS,
 } from "./monitor_state.ts";
 
 /** Of the record's form. */
@@ -48,7 +52,7 @@ const VERSION = 1;
 /** A file's size is a multiple of it. */
 const BLOCK_SIZE = 4096;
 /** No file is larger; one that is, is not read. */
-export const LARGEST_FILE = 16 * BLOCK_SIZE;
+export const LARGEST_FILE = 32 * BLOCK_SIZE;
 /** So much is shown of texts that may have any length. */
 const LONGEST_TEXT = 1024;
 const CLOSING_BRACE = 0x7d;
@@ -87,6 +91,16 @@ export interface MonitorRecord {
   readonly command: readonly string[];
   /** The monitor's log file. */
   readonly logFile: string | undefined;
+  /** The files that take what the daemon writes. */
+  readonly outputs: readonly OutputRecord[];
+}
+
+/** A file that takes what a daemon writes. */
+export interface OutputRecord extends OutputFile {
+  /** How many older ones there may be: `FILE.1` is the newest. */
+  readonly count: number;
+  /** The process that writes to it; without one the daemon does. */
+  readonly logger: number | undefined;
 }
 
 const VERSIONED: Decoder<{ version: number }> = fields({ version: integer(1) });
@@ -107,6 +121,15 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
   statusText: optional(text),
   command: listOf(text),
   logFile: optional(text),
+  outputs: orElse<readonly OutputRecord[]>(
+    [],
+    listOf(fields<OutputRecord>({
+      streams: oneOf(STREAMS),
+      file: bytes,
+      count: integer(0),
+      logger: optional(integer(1)),
+    })),
+  ),
 });
 
 /** What a monitor's file says, by its lock. */
@@ -251,6 +274,8 @@ export function encodeMonitorRecord(
       { ...lastStart, text: lastStart.text && cut(lastStart.text) },
     command: cutList(record.command),
     logFile: logFile && cut(logFile, 4 * LONGEST_TEXT),
+    // Not cut: a shorter name is another file's, and none longer can be opened.
+    outputs: encodeParts(record.outputs),
   });
   const bytes = toBytes(`{"check":${checksum(content)},${content.slice(1)}`);
   const blocks = Math.ceil((bytes.length + 1) / BLOCK_SIZE) * BLOCK_SIZE;

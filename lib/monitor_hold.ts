@@ -21,6 +21,7 @@ import {
   LARGEST_FILE,
   monitorFileOf,
   type MonitorRecord,
+  type OutputRecord,
   readMonitorFile,
 } from "./monitor_file.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -212,7 +213,17 @@ function recordOf(state: MonitorState): MonitorRecord {
     statusText: state.statusText,
     command: (state.command?.argv ?? ownArgv()).map(fromBytes),
     logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
+    outputs: outputsOf(state),
   };
+}
+
+function outputsOf({ command, loggers }: MonitorState): OutputRecord[] {
+  const { files = [], logging } = command?.outputs ?? {};
+  return files.map((file, i) => ({
+    ...file,
+    count: logging?.rotate?.count ?? 0,
+    logger: loggers[i]?.pid || undefined,
+  }));
 }
 
 let argv: Uint8Array[] | undefined;

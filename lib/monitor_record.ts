@@ -22,12 +22,17 @@ import {
 import {
   type Command,
   type DaemonEnd,
+  type Logger,
+  type Logging,
   MONITOR_PHASES,
   type MonitorState,
+  type OutputFile,
+  type Outputs,
   type Readiness,
   READY_WAYS,
   RESTART_POLICIES,
   type StartOutcome,
+  STREAMS,
 } from "./monitor_state.ts";
 import { DEFAULT_THROTTLE, type Throttle } from "./restart_throttle.ts";
 import type { Identity, NewLimit, Surroundings } from "./surroundings.ts";
@@ -71,6 +76,18 @@ const SURROUNDINGS: Decoder<Surroundings> = fields<Surroundings>({
   noNewPrivileges: boolean,
 });
 
+/** Where what a command writes goes. */
+const OUTPUTS: Decoder<Outputs> = fields<Outputs>({
+  files: listOf(fields<OutputFile>({ streams: oneOf(STREAMS), file: bytes })),
+  logging: optional(fields<Logging>({
+    rotate: optional(fields({
+      size: integer(1, Number.MAX_SAFE_INTEGER),
+      count: integer(1),
+    })),
+    timestamps: boolean,
+  })),
+});
+
 /** When a daemon is ready. */
 const READINESS: Decoder<Readiness> = fields<Readiness>({
   how: oneOf(READY_WAYS),
@@ -99,6 +116,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
       argv: listOf(bytes),
       ignored: listOf(integer(1, 64)),
       surroundings: optional(SURROUNDINGS),
+      outputs: optional(OUTPUTS),
     })),
     pidfile: optional(text),
     overwritePidfile: boolean,
@@ -133,6 +151,15 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     statusText: optional(text),
     deadline: optional(time),
     backingOffUntil: optional(time),
+    loggers: orElse<readonly Logger[]>(
+      [],
+      listOf(fields<Logger>({
+        pid: integer(0),
+        readFd: integer(0),
+        writeFd: integer(0),
+        ackFd: integer(0),
+      })),
+    ),
     monitorFd: orElse(-1, integer(-1)),
     deadlineFd: integer(0),
     sleepAfter: optional(time),
@@ -162,7 +189,7 @@ export function decodeLogState(value: unknown): LogState {
  * @returns The value.
  */
 export function encodeMonitorState(state: MonitorState): unknown {
-  return encode(state);
+  return encodeParts(state);
 }
 
 /**
@@ -177,17 +204,20 @@ export function decodeMonitorState(value: unknown): MonitorState {
 }
 
 /**
- * Bytes become a string of as many characters, and what has 64 bits one of
- * digits, for JSON has neither.
+ * A record as a value for `JSON.stringify()`: bytes become a string of as many
+ * characters, and what has 64 bits one of digits, for JSON has neither.
+ *
+ * @param value The record.
+ * @returns The value.
  */
-function encode(value: unknown): unknown {
+export function encodeParts(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (value instanceof Uint8Array) {
     return Array.from(value, (byte) => String.fromCharCode(byte)).join("");
   }
-  if (Array.isArray(value)) return value.map(encode);
+  if (Array.isArray(value)) return value.map(encodeParts);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, part]) => [name, encode(part)]),
+    Object.entries(value).map(([name, part]) => [name, encodeParts(part)]),
   );
 }

@@ -50,6 +50,47 @@ export const CHANGED_SIGNALS: readonly number[] = [
   Signal.SIGCHLD,
 ];
 
+/** Which streams of a command go to one file. */
+export const STREAMS = ["both", "stdout", "stderr"] as const;
+
+/** A file that takes what a command writes. */
+export interface OutputFile {
+  /** Which of its streams. */
+  readonly streams: typeof STREAMS[number];
+  /** An absolute path. */
+  readonly file: Uint8Array;
+}
+
+/** What a logger does to what it writes. */
+export interface Logging {
+  /** When it begins a new file, and how many older ones are kept. */
+  readonly rotate:
+    | { readonly size: number; readonly count: number }
+    | undefined;
+  /** Whether each line begins with the time. */
+  readonly timestamps: boolean;
+}
+
+/** Where what a command writes goes. */
+export interface Outputs {
+  /** One, or two of which each takes one stream. */
+  readonly files: readonly OutputFile[];
+  /** What loggers do on the way; without it the command has the files. */
+  readonly logging: Logging | undefined;
+}
+
+/** A process that writes to a file what comes out of a pipe. */
+export interface Logger {
+  /** The process; 0 when there is none. */
+  pid: number;
+  /** The pipe's read end, for another logger when this one is killed. */
+  readonly readFd: number;
+  /** The pipe's write end, for the command. */
+  readonly writeFd: number;
+  /** An event descriptor by which the logger says that all is written. */
+  readonly ackFd: number;
+}
+
 /** A command that was found, for a daemon that becomes it. */
 export interface Command {
   /** The file to execute. */
@@ -60,6 +101,8 @@ export interface Command {
   readonly ignored: readonly number[];
   /** What it is to find otherwise than its caller has it, if anything. */
   readonly surroundings: Surroundings | undefined;
+  /** Where what it writes goes, if not where its caller's does. */
+  readonly outputs: Outputs | undefined;
 }
 
 /** How it may show that a daemon is ready, besides by its exec. */
@@ -199,6 +242,8 @@ export interface MonitorState {
   deadline: number | undefined;
   /** When backing off is over in milliseconds since 1970, as it was then. */
   backingOffUntil: number | undefined;
+  /** Those of the command's files, in their order; none without logging. */
+  readonly loggers: readonly Logger[];
   /** The monitor's file, whose lock says that it lives; -1 without one. */
   readonly monitorFd: number;
   /** Read from the deadline on. */

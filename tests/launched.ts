@@ -23,6 +23,7 @@ export function command(
     argv: argv.map(toBytes),
     ignored,
     surroundings: undefined,
+    outputs: undefined,
   };
 }
 

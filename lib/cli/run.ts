@@ -139,6 +139,7 @@ export function run(
     ),
     ignored: ignoredByCaller(),
     surroundings,
+    outputs: undefined,
   };
   const plan: DaemonPlan = {
     name: request.name,

@@ -58,6 +58,7 @@ for (
       statusText: undefined,
       command: ["sleep", "600", "0"],
       logFile: box.path("log/web.log"),
+      outputs: [],
     });
     assertEquals(Deno.statSync(box.runPath(FILE)).mode! & 0o777, 0o644);
   });

@@ -8,6 +8,7 @@ import {
   type MonitorState,
   READY_WAYS,
   RESTART_POLICIES,
+  STREAMS,
 } from "../../lib/monitor_state.ts";
 import type { Random } from "../random.ts";
 
@@ -46,6 +47,13 @@ export function anyState(random: Random): MonitorState {
     env: list(bytes),
     noNewPrivileges: boolean(),
   });
+  const outputs = () => ({
+    files: list(() => ({ streams: random.pick(STREAMS), file: bytes() })),
+    logging: maybe(() => ({
+      rotate: maybe(() => ({ size: 1 + random.below(2 ** 40), count: 1 })),
+      timestamps: boolean(),
+    })),
+  });
   return {
     phase: random.pick(MONITOR_PHASES),
     policy: random.pick(RESTART_POLICIES),
@@ -62,6 +70,7 @@ export function anyState(random: Random): MonitorState {
       argv: list(bytes),
       ignored: list(() => 1 + random.below(64)),
       surroundings: maybe(surroundings),
+      outputs: maybe(outputs),
     })),
     pidfile: maybe(text),
     overwritePidfile: boolean(),
@@ -111,6 +120,12 @@ export function anyState(random: Random): MonitorState {
     statusText: maybe(text),
     deadline: maybe(time),
     backingOffUntil: maybe(time),
+    loggers: list(() => ({
+      pid: number(),
+      readFd: fd(),
+      writeFd: fd(),
+      ackFd: fd(),
+    })),
     monitorFd: random.pick([-1, fd()]),
     deadlineFd: fd(),
     sleepAfter: maybe(time),

@@ -24,6 +24,7 @@ const RECORD: MonitorRecord = {
   statusText: undefined,
   command: ["web"],
   logFile: undefined,
+  outputs: [],
 };
 
 function held(

@@ -61,6 +61,7 @@ Deno.test("launch() passes arguments on as they are", async () => {
     argv: [...shell, ...argv],
     ignored: [],
     surroundings: undefined,
+    outputs: undefined,
   };
   using child = new LaunchedChild(new Launcher(command, undefined));
   const pid = await child.settled(box);

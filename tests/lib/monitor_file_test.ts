@@ -2,10 +2,15 @@ import { assertEquals } from "@std/assert/equals";
 import { O_CREAT, O_RDWR } from "../../ffi/file.ts";
 import {
   encodeMonitorRecord,
+  LARGEST_FILE,
   type MonitorRecord,
   readMonitorFile,
 } from "../../lib/monitor_file.ts";
-import { MONITOR_PHASES, RESTART_POLICIES } from "../../lib/monitor_state.ts";
+import {
+  MONITOR_PHASES,
+  RESTART_POLICIES,
+  STREAMS,
+} from "../../lib/monitor_state.ts";
 import { opened, openFdCount } from "../descriptors.ts";
 import { holdLock } from "../program.ts";
 import { forAny, Random } from "../random.ts";
@@ -34,6 +39,17 @@ function anyRecord(random: Random): MonitorRecord {
     statusText: random.pick([undefined, "", "Ready to accept connections"]),
     command: random.pick([[], ["web"], ["web", "", "\u{1f600}", "a\nb"]]),
     logFile: random.pick([undefined, "/var/log/web.log"]),
+    outputs: random.pick([[], [
+      {
+        streams: random.pick(STREAMS),
+        file: Uint8Array.from(
+          { length: 1 + random.below(9) },
+          () => 1 + random.below(255),
+        ),
+        count: random.below(100),
+        logger: random.pick([undefined, 1]),
+      },
+    ]]),
   };
 }
 
@@ -74,8 +90,14 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
     lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1 },
     lastStart: { count: 1, pid: 1, ready: false, status: 1, text: long },
     logFile: `/${"\x01".repeat(4095)}`,
+    outputs: (["stdout", "stderr"] as const).map((streams) => ({
+      streams,
+      file: new Uint8Array(4095).fill(1),
+      count: 1,
+      logger: 1,
+    })),
   });
-  assertEquals([bytes.length % 4096, bytes.length <= 65536], [0, true]);
+  assertEquals([bytes.length % 4096, bytes.length <= LARGEST_FILE], [0, true]);
   const file = await readOf(bytes) as { record: MonitorRecord };
   const { name, command, lastEnd, logFile } = file.record;
   assertEquals(name, `${"\u{1f600}".repeat(512)}…`);

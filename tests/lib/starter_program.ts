@@ -26,6 +26,7 @@ const state: MonitorState = {
     argv: [toBytes("sleep"), toBytes("600")],
     ignored: [],
     surroundings: undefined,
+    outputs: undefined,
   },
   pidfile,
   overwritePidfile: how === "overwrites",

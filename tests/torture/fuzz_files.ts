@@ -13,7 +13,11 @@ import {
   type MonitorRecord,
   readMonitorFile,
 } from "../../lib/monitor_file.ts";
-import { MONITOR_PHASES, RESTART_POLICIES } from "../../lib/monitor_state.ts";
+import {
+  MONITOR_PHASES,
+  RESTART_POLICIES,
+  STREAMS,
+} from "../../lib/monitor_state.ts";
 import { type PidfileState, pidfileState } from "../../lib/pidfile_state.ts";
 import { setLevels } from "../../lib/vlog_levels.ts";
 import { holdLock } from "../program.ts";
@@ -61,6 +65,15 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
   }),
   command: fc.array(TEXT),
   logFile: SOME_TEXT,
+  outputs: fc.array(
+    fc.record({
+      streams: fc.constantFrom(...STREAMS),
+      file: fc.uint8Array({ min: 1, maxLength: 100 }),
+      count: fc.nat(),
+      logger: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+    }),
+    { maxLength: 2 },
+  ),
 });
 
 /** What a pidfile could hold. */
