@@ -52,7 +52,7 @@ export const F_DUPFD = 0;
 const F_GETFD = 1;
 const F_SETFD = 2;
 const F_GETFL = 3;
-const F_SETFL = 4;
+export const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
 const O_NONBLOCK = 0o4000;
@@ -244,6 +244,18 @@ export function setCloseOnExec(fd: number, on: boolean): void {
 export function setNonBlocking(fd: number): void {
   const flags = checked("fcntl(F_GETFL)", libc.fcntl(fd, F_GETFL, 0));
   checked("fcntl(F_SETFL)", libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+/**
+ * Has reading and writing wait again, in every process that has the same open
+ * file.
+ *
+ * @param fd The descriptor.
+ * @throws {LibcError} `EBADF` when it is not open.
+ */
+export function setBlocking(fd: number): void {
+  const flags = checked("fcntl(F_GETFL)", libc.fcntl(fd, F_GETFL, 0));
+  checked("fcntl(F_SETFL)", libc.fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
 }
 
 /**

@@ -101,6 +101,7 @@ export const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const F_OK = 0;
 const X_OK = 1;
+const W_OK = 2;
 /** glibc has no function for it. */
 const SYS_KCMP = Deno.build.arch === "aarch64" ? 272n : 312n;
 const KCMP_FILE = 0;
@@ -421,6 +422,18 @@ export function isThere(path: CString): boolean {
 export function checkExecutable(path: CString): void {
   const name = cString(path);
   checked("access", libc.access(name, X_OK));
+}
+
+/**
+ * Checks that files may be made in a directory, as far as its permission bits
+ * and its file system tell.
+ *
+ * @param path The directory.
+ * @throws {LibcError} `EACCES`, `EROFS` when they may not, `ENOENT`, `ENOTDIR`.
+ */
+export function checkMayMakeFiles(path: CString): void {
+  const name = cString(path);
+  checked("access", libc.access(name, W_OK | X_OK));
 }
 
 /**

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { close } from "../ffi/descriptor.ts";
 import { environ } from "../ffi/environment.ts";
 import { LibcError, symbol } from "../ffi/libc.ts";
 import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
@@ -23,10 +24,13 @@ import type { WaitStatus } from "../ffi/wait_status.ts";
 import {
   type Effects,
   type LaunchCells,
+  type LaunchOutput,
   launchScript,
   LINE_FEEDS,
 } from "./launch_script.ts";
+import { openForAppending } from "./append_file.ts";
 import { CHANGED_SIGNALS, type Command } from "./monitor_state.ts";
+import { fdsOf } from "./output_file.ts";
 import { isOurs, removeLeftovers } from "./pidfile.ts";
 
 /** How a launch came out. */
@@ -79,14 +83,20 @@ export class Launcher {
    * default effect.
    * @param pidfile The absolute path of its pidfile, if it has one: the very
    * file that is there now is taken over by each launch.
+   * @param loggerFds What leads to the loggers of its files, if it has such.
    * @throws {TypeError} When a string holds a NUL.
    */
-  constructor(command: Command, pidfile: string | undefined) {
+  constructor(
+    command: Command,
+    pidfile: string | undefined,
+    loggerFds: readonly number[] = [],
+  ) {
     this.#pidfile = pidfile;
     try {
-      this.#launch = prepare(command, pidfile);
+      this.#launch = prepare(command, pidfile, loggerFds);
     } catch (error) {
-      // Without /proc, or where no machine code may be made.
+      // Without /proc, or where no machine code may be made; or a file is not
+      // there any more, and the ordinary way is to make it.
       if (!(error instanceof LibcError)) throw error;
     }
   }
@@ -145,10 +155,38 @@ interface ReadyLaunch {
 function prepare(
   command: Command,
   pidfile: string | undefined,
+  loggerFds: readonly number[],
 ): ReadyLaunch | undefined {
   if (pidfile !== undefined && !isOurs(pidfile)) return undefined;
+  const outputs: LaunchOutput[] = [];
+  try {
+    command.outputs?.files.forEach((output, i) => {
+      const fds = fdsOf(output);
+      const fd = loggerFds[i];
+      outputs.push(
+        fd === undefined
+          ? { fds, file: output.file, fd: openForAppending(output.file, 0) }
+          : { fds, file: undefined, fd },
+      );
+    });
+    return rehearse(command, pidfile, outputs);
+  } finally {
+    for (const { file, fd } of outputs) if (file !== undefined) close(fd);
+  }
+}
+
+function rehearse(
+  command: Command,
+  pidfile: string | undefined,
+  outputs: readonly LaunchOutput[],
+): ReadyLaunch | undefined {
   const effects = childEffects(command.ignored);
-  const { script: written, cells } = launchScript(command, pidfile, effects);
+  const { script: written, cells } = launchScript(
+    command,
+    pidfile,
+    outputs,
+    effects,
+  );
   const script = readyScript(written);
   script.set(cells.rehearsal, 1n);
   script.run();

@@ -14,13 +14,15 @@ import {
   type Cell,
   type Place,
 } from "../ffi/call_script.ts";
-import { F_DUPFD, O_CLOEXEC } from "../ffi/descriptor.ts";
+import { F_DUPFD, F_SETFL, O_CLOEXEC } from "../ffi/descriptor.ts";
 import {
   AT_FDCWD,
+  O_APPEND,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDWR,
+  O_WRONLY,
 } from "../ffi/file.ts";
 import { RLIMIT_CORE } from "../ffi/limit.ts";
 import { F_SETLK, F_WRLCK } from "../ffi/lock.ts";
@@ -60,6 +62,16 @@ export interface Effects {
   readonly exit: bigint;
 }
 
+/** What the child writes to. */
+export interface LaunchOutput {
+  /** The descriptors that it is to be. */
+  readonly fds: readonly number[];
+  /** The file; without it the descriptor itself is what it writes to. */
+  readonly file: Uint8Array | undefined;
+  /** The file as it may be opened again, or that descriptor. */
+  readonly fd: number;
+}
+
 /** The words by which a launch is told what to do, and tells what it did. */
 export interface LaunchCells {
   /** Not 0: the child says that it is there, and ends. */
@@ -96,6 +108,13 @@ class LaunchWriter extends ScriptWriter {
   readonly launcher: Cell = this.cell();
   /** The pidfile, as it was when the launch was rehearsed. */
   readonly seen: Place = this.stat();
+  /** The files that take output, as they were then. */
+  readonly seenOutputs: readonly Place[];
+
+  constructor(outputs: readonly LaunchOutput[]) {
+    super();
+    this.seenOutputs = outputs.map(() => this.stat());
+  }
 }
 
 /**
@@ -103,6 +122,8 @@ class LaunchWriter extends ScriptWriter {
  *
  * @param command What the child becomes.
  * @param pidfile Its pidfile, an absolute path.
+ * @param outputs What it writes to, where that is not what we write to. Files
+ * are open until the launch was rehearsed.
  * @param effects What signals are to do in it.
  * @returns The script, and its words.
  * @throws {TypeError} When a string holds a NUL.
@@ -110,12 +131,14 @@ class LaunchWriter extends ScriptWriter {
 export function launchScript(
   command: Command,
   pidfile: string | undefined,
+  outputs: readonly LaunchOutput[],
   effects: Effects,
 ): { script: CallScript; cells: LaunchCells } {
-  const writer = new LaunchWriter();
+  const writer = new LaunchWriter(outputs);
   const name = pidfile === undefined ? undefined : writer.string(pidfile);
-  clone(writer, name);
+  clone(writer, name, outputs);
   limitCore(writer);
+  takeOutputs(writer, outputs);
   if (name === undefined) {
     become(writer, command, effects, "decline");
   } else {
@@ -132,12 +155,18 @@ export function launchScript(
  * until it has a mask of its own again: a handler would run on the stack that
  * they share.
  */
-function clone(writer: LaunchWriter, name: Place | undefined): void {
+function clone(
+  writer: LaunchWriter,
+  name: Place | undefined,
+  outputs: readonly LaunchOutput[],
+): void {
   const { pid, self, rehearsal } = writer.cells;
-  if (name !== undefined) {
-    writer.skipUnless(rehearsal, "block");
-    writer.lookAt("rehearsed", name, writer.seen);
-  }
+  writer.skipUnless(rehearsal, "block");
+  if (name !== undefined) writer.lookAt("rehearsed", name, writer.seen);
+  outputs.forEach(({ file, fd }, i) => {
+    if (file === undefined) return;
+    writer.look("rehearsed", fd, writer.seenOutputs[i]!);
+  });
   writer.label("block");
   const [all, old] = [writer.words(ALL), writer.words(NONE)];
   writer.add("rt_sigprocmask", [SIG_SETMASK, all, old, KERNEL_SIGSET_SIZE]);
@@ -165,6 +194,37 @@ function limitCore(writer: LaunchWriter): void {
   writer.must("decline", "prlimit64", [0, RLIMIT_CORE, 0, limit], { result });
   writer.must("decline", "prlimit64", [0, RLIMIT_CORE, limit, 0]);
   writer.label("start");
+}
+
+/**
+ * Puts what the child writes to in place of its descriptors. A file has to be
+ * the very one that was found good when the launch was prepared: whoever has
+ * moved it away, or put another there, has the ordinary way make a new one, or
+ * refuse it.
+ */
+function takeOutputs(
+  writer: LaunchWriter,
+  outputs: readonly LaunchOutput[],
+): void {
+  // Not blocking: what has the name by now may be a FIFO that nobody reads.
+  const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+    O_CLOEXEC;
+  outputs.forEach(({ file, fds, fd }, i) => {
+    let source: Cell | number = fd;
+    if (file !== undefined) {
+      const opened = writer.stat();
+      source = writer.cell();
+      const name = writer.string(file);
+      writer.must("decline", "openat", [AT_FDCWD, name, flags], {
+        result: source,
+      });
+      writer.look("decline", source, opened);
+      writer.mustBeSame("decline", opened, writer.seenOutputs[i]!);
+      writer.must("decline", "fcntl", [source, F_SETFL, O_APPEND]);
+    }
+    // The source is closed on exec.
+    for (const to of fds) writer.must("decline", "dup3", [source, to, 0]);
+  });
 }
 
 /**

@@ -79,7 +79,7 @@ export class ScriptWriter {
   }
 
   /** Looks at an open file. */
-  look(failed: string, fd: Cell, stat: Place): void {
+  look(failed: string, fd: Cell | number, stat: Place): void {
     const operands = [fd, this.#noPath, stat, AT_EMPTY_PATH];
     this.must(failed, "newfstatat", operands);
   }

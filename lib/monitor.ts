@@ -64,6 +64,8 @@ export interface MonitoredDaemon {
 export interface CommandMeans extends ReadyMeans {
   /** What is its standard error, in place of `/dev/null`. */
   readonly stderrFd?: number;
+  /** What takes its output, for each of its files; without it, they do. */
+  readonly outputFds?: readonly number[];
 }
 
 /**
@@ -192,7 +194,7 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
  * crash is rehearsed, by a monitor that is a copy.
  */
 function prepareForCrash(state: MonitorState, starter: Starter): void {
-  starter.prepare();
+  starter.prepare(state);
   const status = { kind: "signaled", signal: Signal.SIGSEGV } as const;
   const throttle = { ...state.throttle, limit: undefined };
   const copy: MonitorState = {

@@ -36,7 +36,7 @@ function needsMeans(ready: Readiness | undefined): boolean {
 /** Starts the daemons of one monitor. */
 export class Starter {
   readonly #image: SelfImage | undefined;
-  readonly #makeLauncher: () => Launcher | undefined;
+  readonly #makeLauncher: (state: MonitorState) => Launcher | undefined;
   #launcher: Launcher | undefined;
   #isPrepared = false;
 
@@ -50,12 +50,12 @@ export class Starter {
     image: SelfImage | undefined,
   ) {
     this.#image = image;
-    this.#makeLauncher = () =>
+    this.#makeLauncher = ({ loggers }) =>
       command === undefined || overwritePidfile || policy === "no" ||
         image !== undefined || command.surroundings !== undefined ||
         needsMeans(ready)
         ? undefined
-        : new Launcher(command, pidfile);
+        : new Launcher(command, pidfile, loggers.map(({ writeFd }) => writeFd));
   }
 
   /** Whether a daemon is a fork of the monitor's, and may become a command. */
@@ -68,11 +68,15 @@ export class Starter {
     return this.#isPrepared;
   }
 
-  /** Does ahead what a restart would take its time for. */
-  prepare(): void {
+  /**
+   * Does ahead what a restart would take its time for.
+   *
+   * @param state What the monitor knows.
+   */
+  prepare(state: MonitorState): void {
     if (this.#isPrepared) return;
     this.#isPrepared = true;
-    this.#launcher = this.#makeLauncher();
+    this.#launcher = this.#makeLauncher(state);
   }
 
   /**
@@ -85,9 +89,10 @@ export class Starter {
    * @returns How far that has come, and in which process.
    * @throws {LibcError} When there is no new process to be had.
    */
-  start({ everReady, coreDumped }: MonitorState): Start {
+  start(state: MonitorState): Start {
+    const { everReady, coreDumped } = state;
     if (everReady) {
-      this.prepare();
+      this.prepare(state);
       const launched = this.#launcher?.launch(coreDumped);
       if (launched !== undefined && launched.kind !== "declined") {
         return launched;

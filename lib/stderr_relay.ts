@@ -57,9 +57,13 @@ let relay: Relay | undefined;
  * @returns Whether it is.
  */
 export function wantsStderr(
-  { ready, detach, everReady, notifyFd }: MonitorState,
+  { ready, detach, everReady, notifyFd, command }: MonitorState,
 ): boolean {
-  return ready !== undefined && detach && !everReady && notifyFd !== -1;
+  const hasFile =
+    command?.outputs?.files.some(({ streams }) => streams !== "stdout") ??
+      false;
+  return ready !== undefined && detach && !everReady && notifyFd !== -1 &&
+    !hasFile;
 }
 
 /**

@@ -5,15 +5,6 @@
  */
 import { close, dupFrom, writeFully } from "../ffi/descriptor.ts";
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
-import {
-  fstat,
-  isRegularFile,
-  O_APPEND,
-  O_CREAT,
-  O_NOCTTY,
-  O_NONBLOCK,
-  O_WRONLY,
-} from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {
   LOG_ALERT,
@@ -23,7 +14,7 @@ import {
   LOG_WARNING,
   syslog,
 } from "../ffi/syslog.ts";
-import { ForeignFileError, foreignness, openOwnWay } from "./foreign_file.ts";
+import { openForAppending } from "./append_file.ts";
 import { programName } from "./program_name.ts";
 import type { Destination, Level } from "./vlog_levels.ts";
 
@@ -139,18 +130,6 @@ function append(path: CString, text: string): void {
   } finally {
     close(fd);
   }
-}
-
-function openForAppending(path: CString): number {
-  // Not blocking: where a FIFO has no reader, or a full one, a monitor would
-  // wait in here and look after nobody.
-  const flags = O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NONBLOCK;
-  const fd = openOwnWay(path, flags, 0o640);
-  const file = fstat(fd);
-  const why = isRegularFile(file) ? foreignness(path, file) : undefined;
-  if (why === undefined) return fd;
-  close(fd);
-  throw new ForeignFileError("open", why);
 }
 
 /**

@@ -30,6 +30,12 @@ import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";
 import { fatalSignalRun, removeFileToUnlink } from "../fatal_signal.ts";
 import { CHANGED_SIGNALS, type Command } from "../monitor_state.ts";
+import {
+  type OpenOutput,
+  openOutput,
+  OutputError,
+  putInPlace,
+} from "../output_file.ts";
 import { daemonizePostDetach, type Detachment } from "../post_detach.ts";
 import {
   enterSurroundings,
@@ -39,7 +45,7 @@ import {
   SurroundingsError,
 } from "../surroundings.ts";
 import { type Vlog, vlogModule } from "../vlog.ts";
-import { holdLogFile, moveConsole } from "../vlog_sinks.ts";
+import { holdLogFile, keepConsole, moveConsole } from "../vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("tend");
 
@@ -209,6 +215,7 @@ export function becomeCommand(
     if (failure !== undefined) {
       vlog.fatal(`${DETACH_FAILED}: ${failure.message}`);
     }
+    const outputs = openOutputs(command, daemon);
     if (daemon.pidfileFd !== undefined) setCloseOnExec(daemon.pidfileFd, false);
     for (const signal of CHANGED_SIGNALS) {
       const ignored = command.ignored.includes(signal);
@@ -236,13 +243,15 @@ export function becomeCommand(
     if (daemon.parent !== undefined && getppid() !== daemon.parent) {
       vlog.fatal(`${DETACH_FAILED}: pid ${daemon.parent} is gone`);
     }
-    give(daemon);
+    give(daemon, outputs);
     // Last: a low limit would hinder us too.
     if (surroundings !== undefined) setLimits(surroundings);
     setSignalMask([]);
     return exec();
   } catch (error) {
-    if (error instanceof SurroundingsError) vlog.fatal(error.message);
+    if (error instanceof SurroundingsError || error instanceof OutputError) {
+      vlog.fatal(error.message);
+    }
     if (!(error instanceof LibcError)) throw error;
     const { message, status } = new CommandError(command.argv[0]!, error);
     vlog.fatal(message, status);
@@ -275,9 +284,28 @@ function leaveFilesBehind(
   }
 }
 
+/** Before the process is another user's, who may not have the right to. */
+function openOutputs(
+  { outputs }: Command,
+  { means }: Daemon,
+): OpenOutput[] {
+  return outputs?.files.map((output, i) => ({
+    streams: output.streams,
+    fd: means.outputFds?.[i] ?? openOutput(output),
+  })) ?? [];
+}
+
 /** Gives the command what it is to have beyond what its caller has. */
-function give({ notifyFd, means }: Daemon): void {
+function give(
+  { notifyFd, means }: Daemon,
+  outputs: readonly OpenOutput[],
+): void {
   const { pipe, stderrFd } = means;
+  if (outputs.length > 0) {
+    // What is said if the exec fails is for our caller.
+    keepConsole();
+    putInPlace(outputs);
+  }
   if (stderrFd !== undefined) dup3(stderrFd, STDERR, 0);
   if (pipe === undefined) return;
   const { fd, number } = pipe;

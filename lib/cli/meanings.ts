@@ -29,6 +29,11 @@ const MEANINGS: readonly Meaning[] = [
     word: "FILE",
     here: () => "a file; a pidfile that is relative is below RUNDIR",
   },
+  {
+    word: "SIZE",
+    here: () => "a number of bytes, with K, M or G for more",
+  },
+  { word: "COUNT", here: () => "a number" },
   { word: "DIR", here: () => "a directory" },
   {
     word: "LIMIT",

@@ -16,14 +16,16 @@ import type { DaemonPlan } from "../daemon_plan.ts";
 import { parseSleepAfter } from "../daemon_options.ts";
 import { logdir, makeDirectory } from "../dirs.ts";
 import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
-import type { MonitorState, Readiness } from "../monitor_state.ts";
+import type { MonitorState, Outputs, Readiness } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
+import { checkOutputs } from "../output_file.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
+import { readOutputs } from "./output_options.ts";
 import { rehearse } from "./rehearsal.ts";
 import { parseReady } from "./ready_option.ts";
 import {
@@ -102,6 +104,7 @@ interface Request {
   readonly sleepAfter: number | undefined;
   readonly restarting: Restarting;
   readonly surroundings: Surroundings | undefined;
+  readonly outputs: Outputs | undefined;
   readonly keepFds: readonly number[];
   readonly ready: Readiness | undefined;
 }
@@ -130,7 +133,7 @@ export function run(
   const { flags, pidfile, logFile, restarting, ready } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
-  const { surroundings } = request;
+  const { surroundings, outputs } = request;
   const command = {
     ...findCommand(
       argv,
@@ -139,8 +142,11 @@ export function run(
     ),
     ignored: ignoredByCaller(),
     surroundings,
-    outputs: undefined,
+    outputs,
   };
+  const staysOnlyToWatch = ready !== undefined ||
+    outputs?.logging !== undefined ||
+    (pidfile !== undefined && !flags.has("exec"));
   const plan: DaemonPlan = {
     name: request.name,
     detach,
@@ -148,10 +154,7 @@ export function run(
     monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
-    supervise: restarting.policy ??
-      (ready !== undefined || (pidfile !== undefined && !flags.has("exec"))
-        ? "no"
-        : undefined),
+    supervise: restarting.policy ?? (staysOnlyToWatch ? "no" : undefined),
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
     ready,
@@ -166,6 +169,7 @@ export function run(
     );
   }
   if (surroundings !== undefined) prepareFor(surroundings, plan, logFile);
+  if (outputs !== undefined) checkOutputs(outputs);
   dropRustHandlers();
   if (logFile !== undefined) {
     if (request.isDefaultLog) makeDirectory(logdir());
@@ -190,6 +194,9 @@ function prepareFor(
   if (identity !== undefined && identity.uid !== 0) {
     if (pidfile !== undefined) checkPidfilePlace(pidfile, identity.uid);
     if (logFile !== undefined) checkLogFilePlace(logFile);
+    for (const { file } of command?.outputs?.files ?? []) {
+      checkLogFilePlace(file);
+    }
   }
   const isAlone = !detach && supervise === undefined && pidfile === undefined;
   if (!isAlone && command !== undefined) rehearse(surroundings, command);
@@ -248,6 +255,14 @@ function readOptions(
         "stays, to see whether COMMAND is ready",
     );
   }
+  const outputs = readOutputs(given);
+  if (flags.has("exec") && outputs?.logging !== undefined) {
+    const other = flags.has("log-rotate") ? "log-rotate" : "log-timestamps";
+    throw new UsageError(
+      `options --exec and --${other} exclude each other: a tend stays, to ` +
+        "look after the process that writes the log",
+    );
+  }
   const name = last("name") ?? commandName;
   if (flags.has("name")) checkName(name);
   const pidfileName = last("pidfile") ?? `${name}.pid`;
@@ -264,6 +279,7 @@ function readOptions(
     sleepAfter: parseSleepAfter(last("sleep-after")),
     restarting,
     surroundings: surroundingsOf(given),
+    outputs,
     keepFds: keptFds(given),
     ready,
   };

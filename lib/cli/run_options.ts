@@ -5,6 +5,7 @@
  */
 import { DAEMON_OPTIONS } from "../daemon_options.ts";
 import type { GivenOption, Option } from "../options.ts";
+import { OUTPUT_OPTIONS } from "./output_options.ts";
 import { SURROUNDINGS_OPTIONS } from "./surroundings_options.ts";
 import { READY_OPTIONS } from "./ready_option.ts";
 
@@ -90,6 +91,7 @@ const OPTIONS = [
   ...TEND_OPTIONS,
   ...RESTART_OPTIONS,
   ...SURROUNDINGS_OPTIONS,
+  ...OUTPUT_OPTIONS,
   ...LOGGING_OPTIONS,
 ] as const;
 
@@ -104,5 +106,6 @@ export const RUN_OPTION_GROUPS = [
   { title: "Daemon options", options: [...DAEMON_OPTIONS, ...TEND_OPTIONS] },
   { title: "Restart options", options: RESTART_OPTIONS },
   { title: "What COMMAND finds", options: SURROUNDINGS_OPTIONS },
+  { title: "What COMMAND writes", options: OUTPUT_OPTIONS },
   { title: "Logging options", options: LOGGING_OPTIONS },
 ] as const;

@@ -22,6 +22,7 @@ import {
   type Surroundings,
 } from "../surroundings.ts";
 import { findAccount } from "./account.ts";
+import { parseAmount } from "./amount.ts";
 import type { Search } from "./command.ts";
 import { checkVariable, readEnvFile } from "./env_file.ts";
 
@@ -227,7 +228,7 @@ function parseLimit(text: string): NewLimit {
     throw refuse(`${word} is none of ${names.sort().join(", ")}`);
   }
   const [soft, hard] = [softText, hardText ?? softText].map((value) => {
-    const limit = parseAmount(value);
+    const limit = parseBound(value);
     if (limit === undefined) {
       throw refuse(`${value || "nothing"} is neither a number nor unlimited`);
     }
@@ -237,15 +238,11 @@ function parseLimit(text: string): NewLimit {
   return { name, soft, hard };
 }
 
-const UNITS = { "": 1n, K: 1n << 10n, M: 1n << 20n, G: 1n << 30n } as const;
-
 /** A number below that which stands for no limit, or that. */
-function parseAmount(text: string): bigint | undefined {
+function parseBound(text: string): bigint | undefined {
   if (text === "unlimited") return RLIM_INFINITY;
-  const [, digits, unit = ""] = /^(\d{1,20})([KMG])?$/.exec(text) ?? [];
-  if (digits === undefined) return undefined;
-  const amount = BigInt(digits) * UNITS[unit as keyof typeof UNITS];
-  return amount < RLIM_INFINITY ? amount : undefined;
+  const amount = parseAmount(text);
+  return amount !== undefined && amount < RLIM_INFINITY ? amount : undefined;
 }
 
 function parseVariable(text: CString): Uint8Array {

@@ -45,7 +45,7 @@ for (const isPrepared of [true, false]) {
     const path = leavePidfile(box.path("pid"));
     const state = stateWith(path);
     const starter = new Starter(state, undefined);
-    if (isPrepared) starter.prepare();
+    if (isPrepared) starter.prepare(state);
     assertEquals(starter.isPrepared, isPrepared);
     for (let i = 0; i < 3; i++) {
       const start = starter.start(state);
@@ -61,7 +61,7 @@ Deno.test("start() starts a program again, and prepares nothing for that", () =>
   const image = { path: "/bin/sleep", argv: ["sleep", "600"].map(toBytes) };
   const before = openFdCount();
   const starter = new Starter(state, image);
-  starter.prepare();
+  starter.prepare(state);
   assertEquals([starter.forks, starter.isPrepared], [false, true]);
   const start = starter.start(state);
   assertEquals([start.kind, starter.isPrepared], ["started", false]);

@@ -1,0 +1,142 @@
+/**
+ * The files that take what a command writes. Each of its processes opens them
+ * anew: who has moved one away finds a new file after the next restart.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import { close, dup3, setBlocking } from "../ffi/descriptor.ts";
+import {
+  checkMayMakeFiles,
+  type FileStat,
+  fstat,
+  isRegularFile,
+  isSameFile,
+  SLASH,
+} from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { openForAppending } from "./append_file.ts";
+import type { OutputFile, Outputs } from "./monitor_state.ts";
+
+const [STDOUT, STDERR] = [1, 2];
+
+/** A file, or the pipe to its logger, that is open. */
+export interface OpenOutput extends Pick<OutputFile, "streams"> {
+  /** The descriptor. */
+  readonly fd: number;
+}
+
+/** A file cannot be had; the message names its option. */
+export class OutputError extends Error {}
+
+/**
+ * The descriptors that lead to a file.
+ *
+ * @param output The file.
+ * @returns Those of the command.
+ */
+export function fdsOf({ streams }: Pick<OutputFile, "streams">): number[] {
+  return streams === "both"
+    ? [STDOUT, STDERR]
+    : [streams === "stdout" ? STDOUT : STDERR];
+}
+
+/**
+ * How the option of a file is written.
+ *
+ * @param output The file.
+ * @returns It, for messages.
+ */
+export function optionOf({ streams, file }: OutputFile): string {
+  return `--${streams === "both" ? "output" : streams}=${fromBytes(file)}`;
+}
+
+/**
+ * Opens a file for what a command writes.
+ *
+ * @param output The file.
+ * @returns The descriptor, closed on exec; writing to it may wait, as a command
+ * expects.
+ * @throws {OutputError} When it cannot be opened.
+ */
+export function openOutput(output: OutputFile): number {
+  try {
+    const fd = openForAppending(output.file);
+    setBlocking(fd);
+    return fd;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw failure(output, error);
+  }
+}
+
+/**
+ * Finds out whether files can be had, while nothing is made yet.
+ *
+ * @param outputs The files, and whether loggers write to them.
+ * @throws {OutputError} When one cannot be had, or not by a logger.
+ */
+export function checkOutputs({ files, logging }: Outputs): void {
+  const looks = files.map((output) => {
+    const stat = lookAtOutput(output);
+    if (logging === undefined || stat === undefined || isRegularFile(stat)) {
+      return stat;
+    }
+    throw new OutputError(
+      `option ${
+        optionOf(output)
+      }: not a regular file, which --log-rotate and ` +
+        "--log-timestamps need",
+    );
+  });
+  const [first, second] = looks;
+  if (first === undefined || second === undefined) return;
+  if (logging === undefined || !isSameFile(first, second)) return;
+  throw new OutputError(
+    `options ${files.map(optionOf).join(" and ")} are one file: use --output`,
+  );
+}
+
+/** `undefined` of a file that is not there and can be made. */
+function lookAtOutput(output: OutputFile): FileStat | undefined {
+  const { file } = output;
+  try {
+    const fd = openForAppending(file, 0);
+    try {
+      return fstat(fd);
+    } finally {
+      close(fd);
+    }
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno !== Errno.ENOENT) throw failure(output, error);
+  }
+  try {
+    checkMayMakeFiles(file.subarray(0, file.lastIndexOf(SLASH) + 1));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw failure(output, new LibcError("open", error.errno));
+  }
+}
+
+function failure(output: OutputFile, error: LibcError): OutputError {
+  const why = error.errno === Errno.ENXIO
+    ? `${error.message}: a FIFO that nobody reads, or a socket`
+    : error.message;
+  return new OutputError(`option ${optionOf(output)}: ${why}`, {
+    cause: error,
+  });
+}
+
+/**
+ * Opens files in place of standard descriptors.
+ *
+ * @param outputs The files, open.
+ */
+export function putInPlace(outputs: readonly OpenOutput[]): void {
+  for (const { streams, fd } of outputs) {
+    for (const standard of fdsOf({ streams })) dup3(fd, standard, 0);
+    close(fd);
+  }
+}
