@@ -144,9 +144,26 @@ export function readBeginning(
   fd: number,
   into: Uint8Array<ArrayBuffer>,
 ): number {
+  return readAt(fd, into, 0n);
+}
+
+/**
+ * Reads a part of a file, wherever the descriptor stands.
+ *
+ * @param fd The file.
+ * @param into Where the bytes go.
+ * @param offset Where the part begins.
+ * @returns The number of bytes.
+ * @throws {LibcError} `EIO`; `ESPIPE` when it is a pipe.
+ */
+export function readAt(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+  offset: bigint,
+): number {
   return uninterrupted(
     "pread",
-    () => libc.pread(fd, into, BigInt(into.length), 0n),
+    () => libc.pread(fd, into, BigInt(into.length), offset),
   );
 }
 

@@ -46,6 +46,7 @@ function facts(
     TEND_END: lastEnd?.text,
     TEND_UPTIME: uptime === undefined ? undefined : uptime / 1000,
     TEND_CRASHES: crashes,
+    TEND_STDERR: lastEnd?.stderr,
     TEND_GAVE_UP: gaveUp,
   }).filter(([, value]) => value !== undefined)
     .map(([variable, value]) => toBytes(`${variable}=${value}`));

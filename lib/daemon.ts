@@ -197,6 +197,7 @@ function firstState(
     deadlineFd: timerfd(),
     sleepAfter,
     program: executablePath(),
+    stderrFrom: undefined,
     loggers: [],
     log: undefined,
     // Last: from here on each of our ends removes it.

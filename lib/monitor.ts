@@ -10,6 +10,7 @@ import { endedChild, getpid, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { runCrashHook } from "./crash_hook.ts";
+import { noteLastWords, placeInStderr } from "./last_words.ts";
 import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -206,6 +207,7 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
     crashed(copy, { ...status, coreDumped: true });
     isDaemonDue(copy);
+    placeInStderr(copy);
   }
 }
 
@@ -275,6 +277,9 @@ function startDaemon(
     // Whoever wants a restart does not make the next crash wait.
     if (state.restartMsg === undefined) state.lastRestart = bootTime();
   }
+  const from = state.stderrFrom;
+  // The last one's part of it ends where this one's begins.
+  state.stderrFrom = placeInStderr(state);
   let start: Start;
   let means: CommandMeans = {};
   try {
@@ -287,6 +292,7 @@ function startDaemon(
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     closeMeans(means);
+    state.stderrFrom = from;
     if (!state.everReady) {
       dropMonitorFile(state);
       vlog.fatal(`could not start: ${error.message}`);
@@ -318,7 +324,8 @@ function startDaemon(
     state.restartMsg = undefined;
     state.restarts++;
   } else if (isAnother) {
-    vlog.err(`${state.statusMsg}, restarting`);
+    const words = noteLastWords(state, from, state.stderrFrom);
+    vlog.err(`${state.statusMsg}, restarting${words}`);
   }
   state.startedAt = Date.now();
   state.readySince = undefined;

@@ -9,6 +9,7 @@ import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import { runCrashHook } from "./crash_hook.ts";
 import { exit } from "./fatal_signal.ts";
+import { noteLastWords } from "./last_words.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
@@ -58,11 +59,15 @@ export function startFailed(
   noteStart(state, { pid, ready: false, status: exitStatusOf(status), text });
   if (isFinal(state)) {
     noteEnd(state, status);
+    const words = lastWords(state);
     removeFiles(state);
     if (state.phase === "stopping") exit(exitStatusOf(status));
     if (state.phase === "notReady") {
       const { code } = status.kind === "exited" ? status : { code: 0 };
-      vlog.fatal(`${name}: died before it was ready, ${text}`, code || 1);
+      vlog.fatal(
+        `${name}: died before it was ready, ${text}${words}`,
+        code || 1,
+      );
     }
     startupFailed(
       status,
@@ -108,8 +113,9 @@ export function startGivenUp(
   noteStart(state, { pid: state.daemonPid, ready: false, status: 1, text });
   if (isFinal(state)) {
     noteEnd(state, status);
+    const words = lastWords(state);
     removeFiles(state);
-    vlog.fatal(`${state.name}: ${text}`);
+    vlog.fatal(`${state.name}: ${text}${words}`);
   }
   vlog.err(`pid ${state.daemonPid} ${text}`);
   crashed(state, status, text);
@@ -143,17 +149,30 @@ export function crashed(
   if (next.earliest !== undefined) {
     const seconds = interval / 1000;
     vlog.warn(
-      `${state.statusMsg}, waiting until ${seconds} seconds since last restart`,
+      `${state.statusMsg}, waiting until ${seconds} seconds since last restart` +
+        lastWords(state),
     );
   }
   backOffUntil(state, next.earliest);
+}
+
+/**
+ * What the daemon wrote last, for what is said of its end where none follows at
+ * once. It is said only once.
+ */
+function lastWords(state: MonitorState): string {
+  const { stderrFrom } = state;
+  state.stderrFrom = undefined;
+  return noteLastWords(state, stderrFrom);
 }
 
 /** What the monitor knows stays in its file, which nobody holds any more. */
 function giveUpForGood(state: MonitorState): never {
   const { ends = 0, within = 0 } = state.throttle.limit ?? {};
   state.gaveUp = `${ends} ends within ${within / 1000} seconds`;
-  vlog.err(`${state.statusMsg}, ${state.gaveUp}, giving up`);
+  vlog.err(
+    `${state.statusMsg}, ${state.gaveUp}, giving up${lastWords(state)}`,
+  );
   publish(state);
   runCrashHook(state);
   if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
@@ -253,6 +272,7 @@ function noteEnd(state: MonitorState, status: WaitStatus): void {
     uptime: state.startedAt === undefined
       ? undefined
       : Math.max(0, Date.now() - state.startedAt),
+    stderr: undefined,
   };
 }
 

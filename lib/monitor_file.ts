@@ -269,7 +269,11 @@ export function encodeMonitorRecord(
     version: VERSION,
     ...record,
     name: cut(name),
-    lastEnd: lastEnd && { ...lastEnd, text: cut(lastEnd.text) },
+    lastEnd: lastEnd && {
+      ...lastEnd,
+      text: cut(lastEnd.text),
+      stderr: lastEnd.stderr && cut(lastEnd.stderr),
+    },
     lastStart: lastStart &&
       { ...lastStart, text: lastStart.text && cut(lastStart.text) },
     command: cutList(record.command),

@@ -22,6 +22,7 @@ import {
 import {
   type Command,
   type DaemonEnd,
+  type FilePlace,
   type Logger,
   type Logging,
   MONITOR_PHASES,
@@ -44,6 +45,7 @@ export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
   text,
   at: time,
   uptime: optional(time),
+  stderr: optional(text),
 });
 
 /** How a start came out. */
@@ -151,6 +153,11 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     statusText: optional(text),
     deadline: optional(time),
     backingOffUntil: optional(time),
+    stderrFrom: optional(fields<FilePlace>({
+      dev: text,
+      ino: unsigned64,
+      size: unsigned64,
+    })),
     loggers: orElse<readonly Logger[]>(
       [],
       listOf(fields<Logger>({

@@ -79,6 +79,16 @@ export interface Outputs {
   readonly logging: Logging | undefined;
 }
 
+/** How far a file has been written. */
+export interface FilePlace {
+  /** The device. */
+  readonly dev: string;
+  /** The inode. */
+  readonly ino: bigint;
+  /** The size in bytes. */
+  readonly size: bigint;
+}
+
 /** A process that writes to a file what comes out of a pipe. */
 export interface Logger {
   /** The process; 0 when there is none. */
@@ -143,6 +153,8 @@ export interface DaemonEnd {
   readonly at: number;
   /** How long it ran, in milliseconds. */
   readonly uptime: number | undefined;
+  /** The last lines that it wrote to stderr, if they are known. */
+  readonly stderr: string | undefined;
 }
 
 /** How a start of a daemon came out, the first one or another. */
@@ -242,6 +254,8 @@ export interface MonitorState {
   deadline: number | undefined;
   /** When backing off is over in milliseconds since 1970, as it was then. */
   backingOffUntil: number | undefined;
+  /** Where in its file the daemon's stderr begins. */
+  stderrFrom: FilePlace | undefined;
   /** Those of the command's files, in their order; none without logging. */
   readonly loggers: readonly Logger[];
   /** The monitor's file, whose lock says that it lives; -1 without one. */

@@ -86,6 +86,7 @@ export function anyState(random: Random): MonitorState {
       text: text(),
       at: time(),
       uptime: maybe(time),
+      stderr: maybe(text),
     })),
     lastStart: maybe(() => ({
       count: number(),
@@ -120,6 +121,11 @@ export function anyState(random: Random): MonitorState {
     statusText: maybe(text),
     deadline: maybe(time),
     backingOffUntil: maybe(time),
+    stderrFrom: maybe(() => ({
+      dev: text(),
+      ino: amount(),
+      size: amount(),
+    })),
     loggers: list(() => ({
       pid: number(),
       readFd: fd(),

@@ -45,7 +45,13 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
   crashes: fc.nat(),
   restarts: fc.nat(),
   lastEnd: fc.option(
-    fc.record({ pid: fc.nat(), text: TEXT, at: fc.nat(), uptime: TIME }),
+    fc.record({
+      pid: fc.nat(),
+      text: TEXT,
+      at: fc.nat(),
+      uptime: TIME,
+      stderr: SOME_TEXT,
+    }),
     { nil: undefined },
   ),
   lastStart: fc.option(

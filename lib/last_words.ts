@@ -1,0 +1,178 @@
+/**
+ * The last lines that a daemon wrote to stderr, for what is said of its end.
+ *
+ * They are read from the file that took them. Where a daemon's part of it begins
+ * is noted before the daemon is started, and where it ends before the next one
+ * is: so they are read when that one runs already, and have not held it up.
+ *
+ * @module
+ */
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
+import { close, readAt } from "../ffi/descriptor.ts";
+import {
+  type FileStat,
+  fstat,
+  isRegularFile,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDONLY,
+  statFile,
+} from "../ffi/file.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { foreignness, openOwnWay } from "./foreign_file.ts";
+import type {
+  FilePlace,
+  Logging,
+  MonitorState,
+  OutputFile,
+} from "./monitor_state.ts";
+
+/** So much is shown at most. */
+const MOST = { lines: 5, bytes: 1024 } as const;
+/** In how many older files a daemon's last words are looked for. */
+const MOST_OLDER = 2;
+
+/** What a logger writes before a line. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT[\d:.]+Z /;
+
+/** What a file that is not there yet will hold is all the daemon's. */
+const NOWHERE: FilePlace = { dev: "", ino: 0n, size: 0n };
+
+/**
+ * Where what a command writes to stderr stands now.
+ *
+ * @param state What the monitor knows.
+ * @returns The place; `undefined` when it goes to no regular file.
+ */
+export function placeInStderr(state: MonitorState): FilePlace | undefined {
+  const output = stderrFile(state);
+  if (output === undefined) return undefined;
+  try {
+    const stat = statFile(output.file);
+    const { dev, ino, size } = stat;
+    return isRegularFile(stat) ? { dev, ino, size } : undefined;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return error.errno === Errno.ENOENT ? NOWHERE : undefined;
+  }
+}
+
+function stderrFile({ command }: MonitorState): OutputFile | undefined {
+  return command?.outputs?.files.find(({ streams }) => streams !== "stdout");
+}
+
+/**
+ * Adds what the last daemon has written last to what is known of its end.
+ *
+ * @param state What the monitor knows.
+ * @param from Where that daemon's part begins.
+ * @param to Where it ends; at the end of the file without it.
+ * @returns It, for a message about that end; empty when there is nothing.
+ */
+export function noteLastWords(
+  state: MonitorState,
+  from: FilePlace | undefined,
+  to?: FilePlace,
+): string {
+  const output = stderrFile(state);
+  if (output === undefined || from === undefined) return "";
+  const { logging } = state.command?.outputs ?? {};
+  const words = lastLines(partsOf(state, output, from, to), logging);
+  if (words === "") return "";
+  if (state.lastEnd !== undefined) {
+    state.lastEnd = { ...state.lastEnd, stderr: words };
+  }
+  const what = output.streams === "both" ? "output" : "stderr";
+  return `; last of its ${what}: ${quoted(words)}`;
+}
+
+/** What a daemon has written in the end, without what is before it. */
+function partsOf(
+  { command, loggers }: MonitorState,
+  { file }: OutputFile,
+  from: FilePlace,
+  to: FilePlace | undefined,
+): Uint8Array {
+  const count = command?.outputs?.logging?.rotate?.count ?? 1;
+  const isNew = from.ino === NOWHERE.ino;
+  const parts: Part[] = [];
+  for (let i = 0; i <= Math.min(count, MOST_OLDER); i++) {
+    const name = i === 0 ? file : Uint8Array.of(...file, ...toBytes(`.${i}`));
+    const part = partIn(name, from, to);
+    if (part === undefined) break;
+    parts.unshift(part);
+    if (part.isFirst || isNew) break;
+  }
+  // A logger goes on in a new file when one was moved; a command does not.
+  const its = loggers.length > 0 || isNew
+    ? parts
+    : parts.filter(({ isFirst }) => isFirst);
+  const words = its.flatMap(({ bytes }) => [...bytes]);
+  return Uint8Array.from(words.slice(-MOST.bytes));
+}
+
+interface Part {
+  readonly bytes: Uint8Array;
+  /** Whether it is in the file in which the daemon's part begins. */
+  readonly isFirst: boolean;
+}
+
+/** The end of a daemon's part in one file; `undefined` where it has none. */
+function partIn(
+  name: Uint8Array,
+  from: FilePlace,
+  to: FilePlace | undefined,
+): Part | undefined {
+  let fd: number;
+  try {
+    fd = openOwnWay(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+  try {
+    const stat = fstat(fd);
+    if (!isRegularFile(stat) || foreignness(name, stat) !== undefined) {
+      return undefined;
+    }
+    const isFirst = isPlaceIn(from, stat);
+    // It may have been made shorter since.
+    const begin = isFirst && from.size <= stat.size ? from.size : 0n;
+    const end = to !== undefined && isPlaceIn(to, stat) && to.size < stat.size
+      ? to.size
+      : stat.size;
+    const length = Math.min(Number(end - begin), MOST.bytes);
+    const bytes = new Uint8Array(Math.max(length, 0));
+    const read = readAt(fd, bytes, end - BigInt(bytes.length));
+    return { bytes: bytes.subarray(0, read), isFirst };
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  } finally {
+    close(fd);
+  }
+}
+
+function isPlaceIn({ dev, ino }: FilePlace, stat: FileStat): boolean {
+  return dev === stat.dev && ino === stat.ino;
+}
+
+/** Whole lines, as far as there are such. */
+function lastLines(bytes: Uint8Array, logging: Logging | undefined): string {
+  // The first one may have lost its beginning, in the middle of a character.
+  const isCut = bytes.length === MOST.bytes;
+  const text = fromBytes(bytes).replaceAll("\0", "\ufffd");
+  const lines = text.split("\n").map((line) => line.trimEnd())
+    .map((line) => logging?.timestamps ? line.replace(TIMESTAMP, "") : line);
+  const whole = isCut && lines.length > 1 ? lines.slice(1) : lines;
+  return whole.filter((line) => line !== "").slice(-MOST.lines).join("\n")
+    .replace(isCut ? /^\ufffd+/ : "", "");
+}
+
+/** In quotes, on one line, without what a terminal would do something about. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\x7f-\x9f\u2028-\u202e]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
