@@ -45,6 +45,10 @@ const libc = bind({
     parameters: ["buffer", /* int fds[2] */ "i32" /* int flags */],
     result: "i32",
   },
+  fchown: {
+    parameters: ["i32", /* int fd */ "u32", /* uid_t */ "u32" /* gid_t */],
+    result: "i32",
+  },
   ftruncate: { parameters: ["i32", /* int fd */ "i64"], result: "i32" },
 });
 
@@ -296,4 +300,18 @@ export function pipe2(): { readFd: number; writeFd: number } {
  */
 export function ftruncate(fd: number, size: number): void {
   uninterrupted("ftruncate", () => libc.ftruncate(fd, BigInt(size)));
+}
+
+/**
+ * Gives an open file to a user and a group.
+ *
+ * @param fd The file; also a pipe, both ends of it.
+ * @param owner Whose it will be.
+ * @throws {LibcError} `EPERM` when this process may not.
+ */
+export function fchown(
+  fd: number,
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+): void {
+  checked("fchown", libc.fchown(fd, uid, gid));
 }

@@ -19,6 +19,10 @@ const libc = bind({
   getpid: { parameters: [], result: "i32" }, // pid_t
   getppid: { parameters: [], result: "i32" }, // pid_t
   setsid: { parameters: [], result: "i32" }, // pid_t
+  setpgid: {
+    parameters: ["i32", /* pid_t */ "i32" /* pid_t pgid */],
+    result: "i32",
+  },
   getpgid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
   kill: { parameters: ["i32", /* pid_t */ "i32" /* int sig */], result: "i32" },
   waitpid: {
@@ -209,6 +213,15 @@ function peek(idType: number, pid: number): number {
   const bytes = new Uint8Array(info.buffer);
   if (libc.waitid(idType, pid, bytes, options) === -1) return -1;
   return info.getInt32(SIGINFO.pid, true);
+}
+
+/**
+ * Makes this process the leader of a process group of its own.
+ *
+ * @throws {LibcError} `EPERM` when it leads a session.
+ */
+export function leaveProcessGroup(): void {
+  checked("setpgid", libc.setpgid(0, 0));
 }
 
 /**

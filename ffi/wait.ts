@@ -40,6 +40,10 @@ const libc = bind({
     ],
     result: "i32",
   },
+  eventfd: {
+    parameters: ["u32", /* unsigned int */ "i32" /* int flags */],
+    result: "i32",
+  },
   inotify_init1: { parameters: ["i32" /* int flags */], result: "i32" },
   inotify_add_watch: {
     parameters: [
@@ -53,6 +57,7 @@ const libc = bind({
 
 const CLOCK_BOOTTIME = 7;
 const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
+const EFD_FLAGS = 0o2000000 | 0o4000; // EFD_CLOEXEC | EFD_NONBLOCK
 const TFD_TIMER_ABSTIME = 1;
 const IN_CLOEXEC = 0o2000000;
 const IN_NONBLOCK = 0o4000;
@@ -169,6 +174,17 @@ export function timerfd(): number {
     "timerfd_create",
     libc.timerfd_create(CLOCK_BOOTTIME, TFD_FLAGS),
   );
+}
+
+/**
+ * Makes a descriptor by which one process tells another that something is so:
+ * it can be read from when 8 bytes, a number, were written to it.
+ *
+ * @returns The descriptor; it is closed on exec, and does not block.
+ * @throws {LibcError} `EMFILE`, `ENFILE`, `ENOMEM`.
+ */
+export function eventfd(): number {
+  return checked("eventfd", libc.eventfd(0, EFD_FLAGS));
 }
 
 /**

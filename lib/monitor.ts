@@ -10,6 +10,14 @@ import { endedChild, getpid, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { runCrashHook } from "./crash_hook.ts";
+import {
+  FLUSH_MS,
+  flushLoggers,
+  loggerEnded,
+  reviveLoggers,
+  startLoggers,
+} from "./loggers.ts";
+import { OutputError } from "./output_file.ts";
 import { noteLastWords, placeInStderr } from "./last_words.ts";
 import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
@@ -159,8 +167,11 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   if (patience !== -1 && isTalkative) {
     patience = Math.max(patience, TALKATIVE_MS);
   }
+  const revival = reviveLoggers(state);
   let ready: number[] | undefined;
-  if (
+  if (revival !== undefined) {
+    ready = waitReadable(watched, revival) ?? [];
+  } else if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)
   ) {
@@ -256,6 +267,7 @@ function reapChildren(state: MonitorState): void {
       hearOfReadiness(state);
     }
     const status = waitpid(pid);
+    if (!isDaemon && loggerEnded(state, pid, status)) continue;
     if (isDaemon) dispatch(state, { kind: "ended", status });
   }
 }
@@ -279,18 +291,20 @@ function startDaemon(
   }
   const from = state.stderrFrom;
   // The last one's part of it ends where this one's begins.
+  flushLoggers(state, FLUSH_MS);
   state.stderrFrom = placeInStderr(state);
   let start: Start;
   let means: CommandMeans = {};
   try {
-    means = prepareReadiness(state);
+    means = { ...prepareReadiness(state), ...startLoggers(state) };
     if (wantsStderr(state)) {
       const stderrFd = relayedStderr();
       if (stderrFd !== undefined) means = { ...means, stderrFd };
     }
     start = starter.start(state);
   } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
+    const isOurs = error instanceof LibcError || error instanceof OutputError;
+    if (!isOurs) throw error;
     closeMeans(means);
     state.stderrFrom = from;
     if (!state.everReady) {

@@ -10,6 +10,7 @@ import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import { runCrashHook } from "./crash_hook.ts";
 import { exit } from "./fatal_signal.ts";
 import { noteLastWords } from "./last_words.ts";
+import { dropLoggers, FLUSH_MS, flushLoggers } from "./loggers.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
@@ -23,6 +24,9 @@ import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** So long a monitor that ends waits for what is on its way to a file. */
+const LAST_FLUSH_MS = 500;
 
 /**
  * The daemon has ended, as was wanted, however that was: another follows at
@@ -162,6 +166,7 @@ export function crashed(
  */
 function lastWords(state: MonitorState): string {
   const { stderrFrom } = state;
+  if (stderrFrom !== undefined) flushLoggers(state, FLUSH_MS);
   state.stderrFrom = undefined;
   return noteLastWords(state, stderrFrom);
 }
@@ -175,6 +180,7 @@ function giveUpForGood(state: MonitorState): never {
   );
   publish(state);
   runCrashHook(state);
+  dropLoggers(state, LAST_FLUSH_MS);
   if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
   exit(state.exitStatus);
 }
@@ -251,8 +257,10 @@ function leave(state: MonitorState, warn = false): never {
 
 /** @returns Whether the daemon had left something. */
 function removeFiles(state: MonitorState): boolean {
-  // All that the daemon has written comes before what we say of it.
+  // All that the daemon has written comes before what we say of it, and is in
+  // its file when whoever has told us to end sees that we did.
   stopRelay();
+  dropLoggers(state, LAST_FLUSH_MS);
   // The last word, for whoever has the file open.
   publish(state);
   dropMonitorFile(state);

@@ -162,6 +162,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
       [],
       listOf(fields<Logger>({
         pid: integer(0),
+        since: time,
         readFd: integer(0),
         writeFd: integer(0),
         ackFd: integer(0),

@@ -93,6 +93,8 @@ export interface FilePlace {
 export interface Logger {
   /** The process; 0 when there is none. */
   pid: number;
+  /** When it was started, in milliseconds since boot. */
+  since: number;
   /** The pipe's read end, for another logger when this one is killed. */
   readonly readFd: number;
   /** The pipe's write end, for the command. */
@@ -257,7 +259,7 @@ export interface MonitorState {
   /** Where in its file the daemon's stderr begins. */
   stderrFrom: FilePlace | undefined;
   /** Those of the command's files, in their order; none without logging. */
-  readonly loggers: readonly Logger[];
+  loggers: readonly Logger[];
   /** The monitor's file, whose lock says that it lives; -1 without one. */
   readonly monitorFd: number;
   /** Read from the deadline on. */

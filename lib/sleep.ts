@@ -80,6 +80,9 @@ export function fallAsleep(
     state.deadlineFd,
     state.monitorFd,
     state.readinessFd,
+    ...state.loggers.flatMap((
+      { readFd, writeFd, ackFd },
+    ) => [readFd, writeFd, ackFd]),
   ].filter((fd) => fd !== -1);
   try {
     if (state.monitorFd !== -1 && threadCount() > 1 && !threadsKeepLocks()) {

@@ -113,11 +113,15 @@ export function takeStage(): Stage | undefined {
   if (stage.role === "woken") {
     // First: what is refused from here on has no other place to be said.
     resumeLogOf(stage.state);
-    checkChild(stage.state);
+    checkChildren(stage.state);
     const { signalFd, startupFd, deadlineFd } = stage.state;
     const { monitorFd, readinessFd } = stage.state;
     keep({ signalFd, startupFd, deadlineFd, monitorFd, readinessFd });
-    checkKinds(stage.state);
+    checkKinds({ signalFd, startupFd, deadlineFd, monitorFd });
+    for (const { readFd, writeFd, ackFd } of stage.state.loggers) {
+      keep({ readFd, writeFd, ackFd });
+      checkKinds({ readFd, writeFd, ackFd });
+    }
     keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
     returnTo(stage.cwdFd);
     close(stage.keptFd);
@@ -186,12 +190,12 @@ function resumeLogOf({ log }: MonitorState): void {
 }
 
 /** A forged record could have us signal somebody else's process. */
-function checkChild({ phase, daemonPid }: MonitorState): void {
-  if (phase === "backingOff") return;
-  if (isChild(daemonPid)) return;
-  throw new Error(
-    `${STAGE}: pid ${daemonPid} is not a child of pid ${getpid()}`,
-  );
+function checkChildren({ phase, daemonPid, loggers }: MonitorState): void {
+  const pids = loggers.map(({ pid }) => pid).filter((pid) => pid !== 0);
+  if (phase !== "backingOff") pids.unshift(daemonPid);
+  const other = pids.find((pid) => !isChild(pid));
+  if (other === undefined) return;
+  throw new Error(`${STAGE}: pid ${other} is not a child of pid ${getpid()}`);
 }
 
 /** What `/proc` calls a monitor's descriptors. */
@@ -200,12 +204,17 @@ const KINDS = {
   startupFd: /^pipe:/,
   deadlineFd: /^anon_inode:\[timerfd\]$/,
   monitorFd: /^\//,
+  readFd: /^pipe:/,
+  writeFd: /^pipe:/,
+  ackFd: /^anon_inode:\[eventfd\]$/,
 } as const;
 
 /** Of another kind one could be read from for ever, or be another's file. */
-function checkKinds(state: MonitorState): void {
-  for (const [name, kind] of Object.entries(KINDS)) {
-    const fd = state[name as keyof typeof KINDS];
+function checkKinds(
+  fds: { readonly [K in keyof typeof KINDS]?: number },
+): void {
+  for (const [name, fd] of Object.entries(fds)) {
+    const kind = KINDS[name as keyof typeof KINDS];
     if (fd === -1) continue;
     let file: string;
     try {

@@ -10,23 +10,12 @@
  *
  * @module
  */
-import {
-  close,
-  dup3,
-  pipe2,
-  setCloseOnExec,
-  setNonBlocking,
-  writeFully,
-} from "../ffi/descriptor.ts";
-import { chdir, O_RDWR, open } from "../ffi/file.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
-import { fexecve, memfdProgram } from "../ffi/memfd.ts";
-import { exitNow } from "../ffi/process.ts";
+import { close, pipe2, setNonBlocking, writeFully } from "../ffi/descriptor.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { DRAIN, relayImage } from "../ffi/stderr_relay.ts";
 import { waitReadable } from "../ffi/wait.ts";
-import { sparedOfXfsz } from "./file_size_limit.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { forkForStartup, readStartup } from "./startup.ts";
+import { startNative } from "./native_child.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { isTerminal } from "./waiting_line.ts";
 
@@ -113,7 +102,13 @@ function startRelay(): Relay | undefined {
     prefix: isTerminal() ? ERASE : "",
   });
   try {
-    becomeRelay(image, theirs);
+    startNative({
+      name: "tend-stderr",
+      title: "tend: showing stderr until ready",
+      image,
+      fds: theirs,
+      nullFds: [0, 1],
+    });
     return {
       inputFd: input.writeFd,
       controlFd: control.writeFd,
@@ -128,40 +123,5 @@ function startRelay(): Relay | undefined {
     return undefined;
   } finally {
     theirs.forEach(close);
-  }
-}
-
-/** Starts the relay: returns in this process alone. */
-function becomeRelay(image: Uint8Array, fds: readonly number[]): void {
-  const programFd = sparedOfXfsz(() => memfdProgram("tend-stderr", image));
-  try {
-    const forked = forkForStartup({
-      role: "daemon",
-      coreDumped: false,
-      image: undefined,
-    });
-    if (forked.role === "child") executeRelay(programFd, fds);
-    const startup = readStartup(forked.pid, forked.startupFd, true);
-    if (startup.kind === "ready") return;
-    const { status } = startup;
-    throw new LibcError(
-      "fexecve",
-      status.kind === "exited" ? status.code : Errno.EIO,
-    );
-  } finally {
-    close(programFd);
-  }
-}
-
-function executeRelay(programFd: number, fds: readonly number[]): never {
-  try {
-    const devNull = open("/dev/null", O_RDWR);
-    for (const fd of [0, 1]) if (fd !== devNull) dup3(devNull, fd, 0);
-    chdir("/");
-    for (const fd of fds) setCloseOnExec(fd, false);
-    return fexecve(programFd, ["tend: showing stderr until ready"]);
-  } catch (error) {
-    // Its errno is all that we can say: our parent says it.
-    exitNow(error instanceof LibcError ? error.errno & 0xff : 1);
   }
 }

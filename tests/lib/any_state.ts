@@ -128,6 +128,7 @@ export function anyState(random: Random): MonitorState {
     })),
     loggers: list(() => ({
       pid: number(),
+      since: time(),
       readFd: fd(),
       writeFd: fd(),
       ackFd: fd(),

@@ -1,0 +1,231 @@
+/**
+ * The loggers of a command: processes of a few KiB, each of which writes to a
+ * file what comes out of a pipe, rotates that file or puts the time before each
+ * line (`ffi/logger.ts`).
+ *
+ * They are children of the monitor, which has both ends of their pipes all the
+ * time. So nothing in a pipe is lost, and nobody dies of SIGPIPE, when a logger
+ * is killed: the next one reads on. When the monitor is killed, the loggers go on
+ * for as long as anybody writes. When it ends, they do too, with the last process
+ * that has a pipe.
+ *
+ * What a logger had read and not written when it was killed is lost; it reads
+ * nothing while it cannot write.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import {
+  close,
+  fchown,
+  pipe2,
+  readIfAny,
+  setNonBlocking,
+} from "../ffi/descriptor.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { loggerImage } from "../ffi/logger.ts";
+import { kill, leaveProcessGroup } from "../ffi/process.ts";
+import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
+import { bootTime, eventfd, waitReadable } from "../ffi/wait.ts";
+import type { WaitStatus } from "../ffi/wait_status.ts";
+import { openForAppending } from "./append_file.ts";
+import type {
+  Logger,
+  Logging,
+  MonitorState,
+  OutputFile,
+} from "./monitor_state.ts";
+import { startNative } from "./native_child.ts";
+import { optionOf, OutputError } from "./output_file.ts";
+import { processStatusMsg } from "./process_status.ts";
+import { closeInheritedFds } from "./standard_fds.ts";
+import { type Vlog, vlogModule } from "./vlog.ts";
+
+const vlog: Vlog = vlogModule("daemon_unix");
+
+/** A logger that has lived less long is not followed by another at once. */
+const PAUSE_MS = 1_000;
+/** So long a restart waits for what is on its way to a file. */
+export const FLUSH_MS = 100;
+/** All signals: what concerns a logger it reads, and nothing else may end it. */
+const SIGNALS = Array.from({ length: LAST_SIGNAL }, (_, i) => i + 1);
+
+/**
+ * Starts the loggers of a command that has such and none yet.
+ *
+ * @param state What the monitor knows.
+ * @returns What the command writes to; nothing where it has no loggers.
+ * @throws {LibcError} When there is no descriptor to be had.
+ * @throws {OutputError} When a logger cannot be started.
+ */
+export function startLoggers(
+  state: MonitorState,
+): { outputFds?: readonly number[] } {
+  const { command } = state;
+  const { files = [], logging } = command?.outputs ?? {};
+  if (logging === undefined) return {};
+  if (state.loggers.length === 0) {
+    state.loggers = files.map(() => makePipe(state));
+    state.loggers.forEach((logger, i) => {
+      startLogger(logger, files[i]!, logging);
+    });
+  }
+  return { outputFds: state.loggers.map(({ writeFd }) => writeFd) };
+}
+
+function makePipe({ command }: MonitorState): Logger {
+  const { readFd, writeFd } = pipe2();
+  setNonBlocking(readFd);
+  // For programs that open `/dev/stdout`.
+  const identity = command?.surroundings?.identity;
+  if (identity !== undefined) fchown(writeFd, identity);
+  return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd() };
+}
+
+/** @throws {OutputError} When it cannot be started. */
+function startLogger(
+  logger: Logger,
+  output: OutputFile,
+  { rotate, timestamps }: Logging,
+): void {
+  const { readFd, ackFd } = logger;
+  const opened: number[] = [];
+  logger.since = bootTime();
+  try {
+    const signalFd = signalfd([Signal.SIGHUP, Signal.SIGUSR1]);
+    opened.push(signalFd);
+    const outputFd = openForAppending(output.file);
+    opened.push(outputFd);
+    const fds = [readFd, outputFd, signalFd, ackFd];
+    logger.pid = startNative({
+      name: "tend-logger",
+      title: `tend: logging to ${fromBytes(output.file)}`,
+      image: loggerImage({
+        name: "tend",
+        input: readFd,
+        output: outputFd,
+        file: output.file,
+        rotation: rotate,
+        timestamps,
+        signals: signalFd,
+        ack: ackFd,
+      }),
+      fds,
+      nullFds: [0, 1, 2],
+      prepare: () => {
+        setSignalMask(SIGNALS);
+        // Not the terminal's, nor anybody's who means the command and all that
+        // belongs to it.
+        leaveProcessGroup();
+        closeInheritedFds();
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    const hint = error.errno === Errno.EACCES &&
+        /^(memfd_create|fexecve)$/.test(error.call)
+      ? ": programs in memory are forbidden here (sysctl vm.memfd_noexec)"
+      : "";
+    throw new OutputError(
+      `option ${optionOf(output)}: its logger: ${error.message}${hint}`,
+      { cause: error },
+    );
+  } finally {
+    opened.forEach(close);
+  }
+}
+
+/**
+ * A child of the monitor's has ended. If it was a logger, another is due.
+ *
+ * @param state What the monitor knows.
+ * @param pid The child, which was waited for.
+ * @param status How it ended.
+ * @returns Whether it was a logger.
+ */
+export function loggerEnded(
+  state: MonitorState,
+  pid: number,
+  status: WaitStatus,
+): boolean {
+  const index = state.loggers.findIndex((logger) => logger.pid === pid);
+  const logger = state.loggers[index];
+  if (logger === undefined) return false;
+  logger.pid = 0;
+  const { file } = state.command!.outputs!.files[index]!;
+  vlog.warn(
+    `pid ${pid}, logging to ${fromBytes(file)}, died, ${
+      processStatusMsg(status)
+    }`,
+  );
+  reviveLoggers(state);
+  return true;
+}
+
+/**
+ * Starts those loggers again that have ended, if it is time to.
+ *
+ * @param state What the monitor knows.
+ * @returns In how many milliseconds it is time for the next; `undefined` when
+ * all are there.
+ */
+export function reviveLoggers(state: MonitorState): number | undefined {
+  const { files = [], logging } = state.command?.outputs ?? {};
+  if (logging === undefined) return undefined;
+  let next: number | undefined;
+  state.loggers.forEach((logger, i) => {
+    if (logger.pid !== 0) return;
+    const pause = () => logger.since + PAUSE_MS - bootTime();
+    if (pause() <= 0) {
+      try {
+        startLogger(logger, files[i]!, logging);
+        return;
+      } catch (error) {
+        if (!(error instanceof OutputError)) throw error;
+        vlog.err(`${error.message}, trying again in ${PAUSE_MS / 1000} s`);
+      }
+    }
+    next = Math.max(1, Math.ceil(Math.min(next ?? Infinity, pause())));
+  });
+  return next;
+}
+
+/**
+ * Has all written that is in the pipes by now.
+ *
+ * @param state What the monitor knows.
+ * @param patience How long that may take, in milliseconds: a disk may be full.
+ */
+export function flushLoggers(
+  { loggers }: Pick<MonitorState, "loggers">,
+  patience: number,
+): void {
+  const deadline = bootTime() + patience;
+  const asked = loggers.filter(({ pid, ackFd }) => {
+    if (pid === 0) return false;
+    takeAnswer(ackFd);
+    kill(pid, Signal.SIGUSR1);
+    return true;
+  });
+  for (const { ackFd } of asked) {
+    waitReadable([ackFd], Math.max(0, Math.ceil(deadline - bootTime())));
+  }
+}
+
+function takeAnswer(ackFd: number): void {
+  readIfAny(ackFd, new Uint8Array(8));
+}
+
+/**
+ * Lets go of the loggers: each ends when nobody else has its pipe.
+ *
+ * @param state What the monitor knows.
+ * @param patience As for {@linkcode flushLoggers}.
+ */
+export function dropLoggers(state: MonitorState, patience: number): void {
+  flushLoggers(state, patience);
+  for (const { readFd, writeFd, ackFd } of state.loggers) {
+    [readFd, writeFd, ackFd].forEach(close);
+  }
+  state.loggers = [];
+}
