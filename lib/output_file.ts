@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fromBytes } from "../ffi/c_string.ts";
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, dup3, setBlocking } from "../ffi/descriptor.ts";
 import {
   checkMayMakeFiles,
@@ -12,11 +12,13 @@ import {
   fstat,
   isRegularFile,
   isSameFile,
+  isSymbolicLink,
+  lstatFile,
   SLASH,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
-import type { OutputFile, Outputs } from "./monitor_state.ts";
+import type { Logging, OutputFile, Outputs } from "./monitor_state.ts";
 
 const [STDOUT, STDERR] = [1, 2];
 
@@ -73,28 +75,57 @@ export function openOutput(output: OutputFile): number {
 /**
  * Finds out whether files can be had, while nothing is made yet.
  *
- * @param outputs The files, and whether loggers write to them.
+ * @param outputs The files, and what loggers do, if there are such.
  * @throws {OutputError} When one cannot be had, or not by a logger.
  */
 export function checkOutputs({ files, logging }: Outputs): void {
-  const looks = files.map((output) => {
-    const stat = lookAtOutput(output);
-    if (logging === undefined || stat === undefined || isRegularFile(stat)) {
-      return stat;
-    }
-    throw new OutputError(
-      `option ${
-        optionOf(output)
-      }: not a regular file, which --log-rotate and ` +
-        "--log-timestamps need",
-    );
+  const looks = files.map(lookAtOutput);
+  if (logging === undefined) return;
+  files.forEach((output, i) => {
+    const why = unfitness(output, looks[i], logging);
+    if (why === undefined) return;
+    throw new OutputError(`option ${optionOf(output)}: ${why}`);
   });
   const [first, second] = looks;
   if (first === undefined || second === undefined) return;
-  if (logging === undefined || !isSameFile(first, second)) return;
-  throw new OutputError(
-    `options ${files.map(optionOf).join(" and ")} are one file: use --output`,
-  );
+  if (!isSameFile(first, second)) return;
+  const options = files.map(optionOf).join(" and ");
+  throw new OutputError(`options ${options}: one file, for which --output is`);
+}
+
+/** Why a logger cannot have a file. */
+function unfitness(
+  { file }: OutputFile,
+  stat: FileStat | undefined,
+  { rotate }: Logging,
+): string | undefined {
+  if (stat !== undefined && !isRegularFile(stat)) {
+    return "not a regular file, which --log-rotate and --log-timestamps need";
+  }
+  // It renames what has the name, and reopens that.
+  if (isLink(file)) {
+    return "a symbolic link, which --log-rotate and --log-timestamps do not " +
+      "follow: name the file";
+  }
+  const oldest = Uint8Array.of(...file, ...toBytes(`.${rotate?.count ?? 1}`));
+  try {
+    isLink(oldest);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return `too long to put .${rotate?.count} behind it (${error.reason})`;
+  }
+}
+
+function isLink(path: Uint8Array): boolean {
+  try {
+    return isSymbolicLink(lstatFile(path));
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.ENOENT) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 /** `undefined` of a file that is not there and can be made. */
