@@ -141,16 +141,15 @@ function startLogger(
  * @param state What the monitor knows.
  * @param pid The child, which was waited for.
  * @param status How it ended.
- * @returns Whether it was a logger.
  */
 export function loggerEnded(
   state: MonitorState,
   pid: number,
   status: WaitStatus,
-): boolean {
+): void {
   const index = state.loggers.findIndex((logger) => logger.pid === pid);
   const logger = state.loggers[index];
-  if (logger === undefined) return false;
+  if (logger === undefined) return;
   logger.pid = 0;
   const { file } = state.command!.outputs!.files[index]!;
   vlog.warn(
@@ -158,8 +157,6 @@ export function loggerEnded(
       processStatusMsg(status)
     }`,
   );
-  reviveLoggers(state);
-  return true;
 }
 
 /**

@@ -121,10 +121,11 @@ function takeTurn(
   if (state.policy !== "no") {
     proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
   }
+  // Now: the next daemon has not waited for it, nor for what follows.
+  const loggerDue = reviveLoggers(state);
   publish(state);
-  // Now: the next daemon has not waited for it.
   runCrashHook(state);
-  waitForEvents(state, starter);
+  waitForEvents(state, starter, loggerDue);
   return undefined;
 }
 
@@ -151,8 +152,14 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
  *    sends it anew: none is overlooked.
  * 4. The deadline.
+ *
+ * @param loggerDue In how many milliseconds another logger is due, if one is.
  */
-function waitForEvents(state: MonitorState, starter: Starter): void {
+function waitForEvents(
+  state: MonitorState,
+  starter: Starter,
+  loggerDue: number | undefined,
+): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
@@ -167,10 +174,9 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   if (patience !== -1 && isTalkative) {
     patience = Math.max(patience, TALKATIVE_MS);
   }
-  const revival = reviveLoggers(state);
   let ready: number[] | undefined;
-  if (revival !== undefined) {
-    ready = waitReadable(watched, revival) ?? [];
+  if (loggerDue !== undefined) {
+    ready = waitReadable(watched, loggerDue) ?? [];
   } else if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)
@@ -267,8 +273,8 @@ function reapChildren(state: MonitorState): void {
       hearOfReadiness(state);
     }
     const status = waitpid(pid);
-    if (!isDaemon && loggerEnded(state, pid, status)) continue;
     if (isDaemon) dispatch(state, { kind: "ended", status });
+    else loggerEnded(state, pid, status);
   }
 }
 
@@ -282,6 +288,10 @@ function startDaemon(
   starter: Starter,
 ): MonitoredDaemon | undefined {
   const isAnother = state.phase === "backingOff";
+  const from = state.stderrFrom;
+  // The last one's part of it ends where this one's begins.
+  flushLoggers(state, FLUSH_MS);
+  state.stderrFrom = placeInStderr(state);
   if (isAnother) {
     // Once more, right before the fork. A signal that comes later finds the
     // new daemon and is passed on to it.
@@ -289,10 +299,6 @@ function startDaemon(
     // Whoever wants a restart does not make the next crash wait.
     if (state.restartMsg === undefined) state.lastRestart = bootTime();
   }
-  const from = state.stderrFrom;
-  // The last one's part of it ends where this one's begins.
-  flushLoggers(state, FLUSH_MS);
-  state.stderrFrom = placeInStderr(state);
   let start: Start;
   let means: CommandMeans = {};
   try {
