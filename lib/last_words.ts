@@ -13,12 +13,14 @@ import {
   type FileStat,
   fstat,
   isRegularFile,
+  isThere,
   O_NOCTTY,
   O_NONBLOCK,
   O_RDONLY,
   statFile,
 } from "../ffi/file.ts";
-import { Errno, LibcError } from "../ffi/libc.ts";
+import { LibcError } from "../ffi/libc.ts";
+import { openForAppending } from "./append_file.ts";
 import { foreignness, openOwnWay } from "./foreign_file.ts";
 import type {
   FilePlace,
@@ -30,13 +32,10 @@ import type {
 /** So much is shown at most. */
 const MOST = { lines: 5, bytes: 1024 } as const;
 /** In how many older files a daemon's last words are looked for. */
-const MOST_OLDER = 2;
+const MOST_OLDER = 9;
 
 /** What a logger writes before a line. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT[\d:.]+Z /;
-
-/** What a file that is not there yet will hold is all the daemon's. */
-const NOWHERE: FilePlace = { dev: "", ino: 0n, size: 0n };
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT[\d:.]+Z ?/;
 
 /**
  * Where what a command writes to stderr stands now.
@@ -47,13 +46,20 @@ const NOWHERE: FilePlace = { dev: "", ino: 0n, size: 0n };
 export function placeInStderr(state: MonitorState): FilePlace | undefined {
   const output = stderrFile(state);
   if (output === undefined) return undefined;
+  const { file } = output;
   try {
-    const stat = statFile(output.file);
+    // One that the daemon would make could not be told from another, later. A
+    // logger has made its own.
+    if (state.loggers.length === 0 && !isThere(file)) {
+      close(openForAppending(file));
+    }
+    const stat = statFile(file);
     const { dev, ino, size } = stat;
     return isRegularFile(stat) ? { dev, ino, size } : undefined;
   } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return error.errno === Errno.ENOENT ? NOWHERE : undefined;
+    // The daemon's own process says it.
+    if (error instanceof LibcError) return undefined;
+    throw error;
   }
 }
 
@@ -94,17 +100,19 @@ function partsOf(
   to: FilePlace | undefined,
 ): Uint8Array {
   const count = command?.outputs?.logging?.rotate?.count ?? 1;
-  const isNew = from.ino === NOWHERE.ino;
   const parts: Part[] = [];
+  // What the next one writes may have made newer files already.
+  let isIts = to === undefined;
   for (let i = 0; i <= Math.min(count, MOST_OLDER); i++) {
     const name = i === 0 ? file : Uint8Array.of(...file, ...toBytes(`.${i}`));
     const part = partIn(name, from, to);
     if (part === undefined) break;
-    parts.unshift(part);
-    if (part.isFirst || isNew) break;
+    isIts ||= part.isLast;
+    if (isIts) parts.unshift(part);
+    if (part.isFirst) break;
   }
   // A logger goes on in a new file when one was moved; a command does not.
-  const its = loggers.length > 0 || isNew
+  const its = loggers.length > 0
     ? parts
     : parts.filter(({ isFirst }) => isFirst);
   const words = its.flatMap(({ bytes }) => [...bytes]);
@@ -115,6 +123,8 @@ interface Part {
   readonly bytes: Uint8Array;
   /** Whether it is in the file in which the daemon's part begins. */
   readonly isFirst: boolean;
+  /** Whether it is in that in which it ends. */
+  readonly isLast: boolean;
 }
 
 /** The end of a daemon's part in one file; `undefined` where it has none. */
@@ -136,15 +146,14 @@ function partIn(
       return undefined;
     }
     const isFirst = isPlaceIn(from, stat);
+    const isLast = to !== undefined && isPlaceIn(to, stat);
     // It may have been made shorter since.
     const begin = isFirst && from.size <= stat.size ? from.size : 0n;
-    const end = to !== undefined && isPlaceIn(to, stat) && to.size < stat.size
-      ? to.size
-      : stat.size;
+    const end = isLast && to.size < stat.size ? to.size : stat.size;
     const length = Math.min(Number(end - begin), MOST.bytes);
     const bytes = new Uint8Array(Math.max(length, 0));
     const read = readAt(fd, bytes, end - BigInt(bytes.length));
-    return { bytes: bytes.subarray(0, read), isFirst };
+    return { bytes: bytes.subarray(0, read), isFirst, isLast };
   } catch (error) {
     if (error instanceof LibcError) return undefined;
     throw error;
@@ -162,8 +171,9 @@ function lastLines(bytes: Uint8Array, logging: Logging | undefined): string {
   // The first one may have lost its beginning, in the middle of a character.
   const isCut = bytes.length === MOST.bytes;
   const text = fromBytes(bytes).replaceAll("\0", "\ufffd");
-  const lines = text.split("\n").map((line) => line.trimEnd())
-    .map((line) => logging?.timestamps ? line.replace(TIMESTAMP, "") : line);
+  const lines = text.split("\n")
+    .map((line) => logging?.timestamps ? line.replace(TIMESTAMP, "") : line)
+    .map((line) => line.trimEnd());
   const whole = isCut && lines.length > 1 ? lines.slice(1) : lines;
   return whole.filter((line) => line !== "").slice(-MOST.lines).join("\n")
     .replace(isCut ? /^\ufffd+/ : "", "");

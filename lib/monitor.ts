@@ -289,9 +289,7 @@ function startDaemon(
 ): MonitoredDaemon | undefined {
   const isAnother = state.phase === "backingOff";
   const from = state.stderrFrom;
-  // The last one's part of it ends where this one's begins.
   flushLoggers(state, FLUSH_MS);
-  state.stderrFrom = placeInStderr(state);
   if (isAnother) {
     // Once more, right before the fork. A signal that comes later finds the
     // new daemon and is passed on to it.
@@ -307,6 +305,8 @@ function startDaemon(
       const stderrFd = relayedStderr();
       if (stderrFd !== undefined) means = { ...means, stderrFd };
     }
+    // The last one's part of its file ends where this one's begins.
+    state.stderrFrom = placeInStderr(state);
     start = starter.start(state);
   } catch (error) {
     const isOurs = error instanceof LibcError || error instanceof OutputError;

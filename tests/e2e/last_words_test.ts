@@ -1,0 +1,198 @@
+/** What a daemon wrote last is told where its crash is told. */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { LOGGED, logged, logOf, shown, successorOf } from "../monitored.ts";
+import { parentOf, titleOf } from "../proc.ts";
+import { Sandbox } from "../sandbox.ts";
+
+/** A daemon that writes, with all of it in its file, and waits to be killed. */
+async function startWith(
+  box: Sandbox,
+  options: readonly string[],
+  script: string,
+): Promise<number> {
+  await box.tend(
+    ...[...LOGGED, "--restart-delay=0", ...options, "--", "sh", "-c"],
+    `${script}; touch "$0.$$"; exec sleep 600`,
+    box.path("done"),
+  );
+  const daemon = box.pidfile("web.pid")!;
+  await untilDone(box, daemon);
+  return daemon;
+}
+
+async function untilDone(box: Sandbox, daemon: number): Promise<void> {
+  await box.until(
+    "the daemon has written",
+    () => box.exists(box.path(`done.${daemon}`)),
+  );
+}
+
+/** Has it crash, and returns what is added to the log's line. */
+async function wordsOf(box: Sandbox, daemon: number): Promise<string> {
+  Deno.kill(daemon, "SIGSEGV");
+  const line = RegExp(`crashes: pid ${daemon} died, .*, restarting(.*)\n`);
+  await logged(box, line);
+  return line.exec(logOf(box))![1]!;
+}
+
+const WAYS: Record<string, readonly string[]> = {
+  "--stderr": ["--stderr=err"],
+  "--stderr, asleep,": ["--stderr=err", "--sleep-after=0"],
+  "--log-rotate": ["--stderr=err", "--log-rotate=1M"],
+  "--log-timestamps": ["--stderr=err", "--log-timestamps"],
+  "--log-timestamps, asleep,": [
+    ...["--stderr=err", "--log-timestamps", "--sleep-after=0"],
+  ],
+};
+
+for (const [title, options] of Object.entries(WAYS)) {
+  Deno.test(`tend ${title} has the last lines of each daemon in the line of its crash`, async () => {
+    await using box = await Sandbox.create();
+    const script = 'echo "$$ says" >&2; printf "\\tboom: no db\\n\\n" >&2; ' +
+      "echo not this";
+    const first = await startWith(box, options, script);
+    const monitor = parentOf(first);
+    const wordsFor = (pid: number) =>
+      `; last of its stderr: "${pid} says\\n\\tboom: no db"`;
+    assertEquals(await wordsOf(box, first), wordsFor(first));
+    const second = await successorOf(first, box);
+    await untilDone(box, second);
+    assert(!titleOf(monitor).includes("boom"));
+    // Of this one alone, and not what the one before it wrote.
+    assertEquals(await wordsOf(box, second), wordsFor(second));
+    await box.until("the monitor shows it", () => {
+      const end = shown(box)?.lastEnd;
+      return end?.pid === second &&
+        end.stderr === `${second} says\n\tboom: no db`;
+    });
+    const third = await successorOf(second, box);
+    // Told, and not a crash: nothing is said.
+    await untilDone(box, third);
+    assertEquals((await box.tend("restart", "web")).code, 0);
+    await logged(box, "told to restart");
+    assertMatch(logOf(box), /told to restart, .*, restarting\n/);
+    await box.tend("stop", "web");
+    assertMatch(logOf(box), /, exiting\n$/);
+  });
+}
+
+Deno.test("tend --output has the last of both streams in the line of a crash", async () => {
+  await using box = await Sandbox.create();
+  const script = "echo out; echo err >&2";
+  const daemon = await startWith(box, ["--output=all"], script);
+  assertEquals(
+    await wordsOf(box, daemon),
+    '; last of its output: "out\\nerr"',
+  );
+});
+
+Deno.test("tend --stdout alone says nothing of stderr", async () => {
+  await using box = await Sandbox.create();
+  const script = "echo out; echo err >&2";
+  const daemon = await startWith(box, ["--stdout=all"], script);
+  assertEquals(await wordsOf(box, daemon), "");
+});
+
+Deno.test("tend --stderr says no more of a crash than five lines and a kilobyte", async () => {
+  await using box = await Sandbox.create();
+  const daemon = await startWith(box, ["--stderr=err"], "seq 1 99 >&2");
+  assertEquals(
+    await wordsOf(box, daemon),
+    '; last of its stderr: "95\\n96\\n97\\n98\\n99"',
+  );
+  await box.tend("stop", "web");
+  // In one line, of characters of three bytes, the cut is in one of them.
+  const long = 'for i in $(seq 500); do printf "\u20ac" >&2; done';
+  const words = await wordsOf(
+    box,
+    await startWith(box, ["--stderr=err"], long),
+  );
+  assertMatch(words, /^; last of its stderr: "\u20ac{341}"$/);
+});
+
+Deno.test("tend --stderr makes one line of a crash, whatever was written", async () => {
+  await using box = await Sandbox.create();
+  const script = "printf 'a\\033[2J\\r\\n\"\\\\\\000\\302\\205\\377\\n' >&2";
+  const daemon = await startWith(box, ["--stderr=err"], script);
+  assertEquals(
+    await wordsOf(box, daemon),
+    '; last of its stderr: "a\\u001b[2J\\n\\"\\\\\ufffd\\u0085\ufffd"',
+  );
+});
+
+Deno.test("tend --stderr finds what was written in a file that was moved away", async () => {
+  await using box = await Sandbox.create();
+  const script = "echo one >&2; until [ -e moved ]; do sleep 0.01; done; " +
+    "echo two >&2";
+  await box.tend(
+    ...[...LOGGED, "--no-chdir", "--stderr=err", "--", "sh", "-c"],
+    `${script}; touch "$0.$$"; exec sleep 600`,
+    box.path("done"),
+  );
+  const daemon = box.pidfile("web.pid")!;
+  await box.until("it writes", () => box.read(box.path("err")) === "one\n");
+  Deno.renameSync(box.path("err"), box.path("err.1"));
+  // What others write there is not the daemon's.
+  Deno.writeTextFileSync(box.path("err"), "not this\n");
+  Deno.writeTextFileSync(box.path("moved"), "");
+  await untilDone(box, daemon);
+  assertEquals(
+    await wordsOf(box, daemon),
+    '; last of its stderr: "one\\ntwo"',
+  );
+});
+
+Deno.test("tend --log-rotate finds what was written in several files", async () => {
+  await using box = await Sandbox.create();
+  const daemon = await startWith(
+    box,
+    ["--stderr=err", "--log-rotate=8,5"],
+    "echo before >&2; echo a line >&2; echo another >&2",
+  );
+  assertEquals(
+    await wordsOf(box, daemon),
+    '; last of its stderr: "before\\na line\\nanother"',
+  );
+});
+
+Deno.test("tend --stderr says it once where the next start has to wait, and when it gives up", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(
+    ...[...LOGGED, "--restart=on-failure", "--restart-delay=1"],
+    ...["--restart-limit=3/1m", "--stderr=err"],
+    `--on-crash=echo "$TEND_STDERR" >>${box.path("hook")}`,
+    ...["--", "sh", "-c", "echo boom >&2; sleep 0.1; exit 3"],
+  );
+  await logged(box, "giving up");
+  const said = [...logOf(box).matchAll(/exit status 3, (.*)\n/g)]
+    .map(([, text]) => text);
+  const words = '; last of its stderr: "boom"';
+  assertEquals(said, [
+    `restarting${words}`,
+    `waiting until 1 seconds since last restart${words}`,
+    "restarting",
+    `3 ends within 60 seconds, giving up${words}`,
+  ]);
+  await box.until(
+    "each crash was told",
+    () => box.read(box.path("hook")) === "boom\n".repeat(3),
+  );
+  const { stdout } = await box.tend("status", "--json", "web");
+  assertStringIncludes(stdout, "gave up");
+});
+
+Deno.test("tend --log-timestamps restarts, with nothing said, when its logger does not answer", async () => {
+  await using box = await Sandbox.create();
+  const daemon = await startWith(
+    box,
+    ["--stderr=err", "--log-timestamps"],
+    "true",
+  );
+  const logger = shown(box)!.outputs[0]!.logger!;
+  Deno.kill(logger, "SIGSTOP");
+  assertEquals(await wordsOf(box, daemon), "");
+  Deno.kill(logger, "SIGCONT");
+});
