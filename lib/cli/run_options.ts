@@ -66,7 +66,7 @@ const RESTART_OPTIONS = [
     value: "required",
     placeholder: "SCRIPT",
     help: "run this by sh at each crash, with TEND_NAME,\n" +
-      "TEND_PID, TEND_END, TEND_UPTIME and TEND_CRASHES",
+      "TEND_PID, TEND_END, TEND_UPTIME, TEND_CRASHES and\nTEND_STDERR",
   },
 ] as const satisfies readonly Option[];
 

@@ -19,9 +19,9 @@ import {
   type Stage,
   takeStage,
 } from "../../lib/stage.ts";
-import type { MonitorState } from "../../lib/monitor_state.ts";
+import type { Logger, MonitorState } from "../../lib/monitor_state.ts";
 import { signalfd } from "../../ffi/signal.ts";
-import { timerfd } from "../../ffi/wait.ts";
+import { eventfd, timerfd } from "../../ffi/wait.ts";
 import { forAny, Random } from "../random.ts";
 import { CONFIG, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -200,7 +200,7 @@ Deno.test("environmentWith() is our environment and the stage, which is no varia
 
 Deno.test("environmentWith() has an = in a name come through", () => {
   const pidfile = '/run/a=b\\=\\\\=".pid';
-  const state = { ...anyState(new Random(1)), pidfile };
+  const state = { ...anyState(new Random(1)), pidfile, notifyFd: -1 };
   const stage: Stage = { role: "woken", state, keptFd: 3, cwdFd: 4 };
   const [entry] = stageIn(environmentWith(stage));
   assertEquals(decodeStage(entry!.slice("TEND_STAGE:".length)).stage, stage);
@@ -276,6 +276,7 @@ function wokenStage(changes: Partial<MonitorState>): Stage {
   const state = {
     ...anyState(new Random(1)),
     log: undefined,
+    loggers: [],
     ...none,
     signalFd,
     deadlineFd,
@@ -312,6 +313,57 @@ Deno.test("takeStage() refuses a monitor's whose daemon is not its child", () =>
   );
   closeWoken(stage);
 });
+
+/** A logger whose descriptors are open. */
+function openLogger(changes: Partial<Logger>): Logger {
+  const [{ readFd, writeFd }, ackFd] = [pipe2(), eventfd()];
+  for (const fd of [readFd, writeFd, ackFd]) setCloseOnExec(fd, false);
+  return { pid: 0, since: 1.5, readFd, writeFd, ackFd, ...changes };
+}
+
+Deno.test("takeStage() takes a monitor's with loggers, whose descriptors are closed on exec", () => {
+  const loggers = [openLogger({}), openLogger({})];
+  const stage = wokenStage({ phase: "backingOff", loggers });
+  assertEquals(take(encodeStage(stage, Deno.pid)), stage);
+  assert(stage.role === "woken");
+  const fds = loggers.flatMap((
+    logger,
+  ) => [logger.readFd, logger.writeFd, logger.ackFd]);
+  assertEquals(fds.map(closesOnExec), fds.map(() => true));
+  const { signalFd, deadlineFd, monitorFd } = stage.state;
+  [signalFd, deadlineFd, monitorFd, ...fds].forEach(close);
+});
+
+Deno.test("takeStage() refuses a monitor's whose logger is not its child", () => {
+  const logger = openLogger({ pid: getppid() });
+  const stage = wokenStage({ phase: "backingOff", loggers: [logger] });
+  assertThrows(
+    () => take(encodeStage(stage, Deno.pid)),
+    Error,
+    `pid ${getppid()} is not a child of pid ${Deno.pid}`,
+  );
+  closeWoken(stage);
+  [logger.readFd, logger.writeFd, logger.ackFd].forEach(close);
+});
+
+for (const name of ["readFd", "writeFd", "ackFd"] as const) {
+  Deno.test(`takeStage() refuses a monitor's with a logger whose ${name} is something else`, () => {
+    const other = timerfd();
+    setCloseOnExec(other, false);
+    const logger = openLogger({});
+    const stage = wokenStage({
+      phase: "backingOff",
+      loggers: [{ ...logger, [name]: other }],
+    });
+    assertThrows(
+      () => take(encodeStage(stage, Deno.pid)),
+      Error,
+      `TEND_STAGE: ${name} ${other} is anon_inode:[timerfd]`,
+    );
+    closeWoken(stage);
+    [logger.readFd, logger.writeFd, logger.ackFd, other].forEach(close);
+  });
+}
 
 function closeWoken(stage: Stage): void {
   assert(stage.role === "woken");
