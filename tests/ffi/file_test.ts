@@ -3,17 +3,23 @@ import {
   closesOnExec,
   dup3,
   dupFrom,
+  fchown,
   ftruncate,
   O_CLOEXEC,
   pipe2,
   read,
+  readAt,
+  readBeginning,
+  setBlocking,
   setCloseOnExec,
+  setNonBlocking,
   writeFully,
 } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertThrows } from "@std/assert/throws";
 import {
+  checkMayMakeFiles,
   fstat,
   isRegular,
   isSameFile,
@@ -44,6 +50,10 @@ const TAKE_FD: Record<string, (fd: number) => unknown> = {
   dup3: (fd) => dup3(fd, 250, 0),
   setCloseOnExec: (fd) => setCloseOnExec(fd, true),
   ftruncate: (fd) => ftruncate(fd, 0),
+  readAt: (fd) => readAt(fd, new Uint8Array(1), 0n),
+  setBlocking,
+  setNonBlocking,
+  fchown: (fd) => fchown(fd, { uid: 0, gid: 0 }),
   fstat,
 };
 
@@ -243,4 +253,57 @@ Deno.test("isRegular() knows a file from a directory", async () => {
   const fds = [box.path("file"), box.dir].map((path) => open(path, O_RDONLY));
   assertEquals(fds.map(isRegular), [true, false]);
   fds.forEach(close);
+});
+
+Deno.test("readAt() reads a part of a file, and leaves the descriptor where it stands", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "abcdef");
+  using fd = opened(box.path("file"), O_RDONLY);
+  const bytes = new Uint8Array(3);
+  assertEquals([readAt(fd.number, bytes, 4n), bytes[0]], [2, 0x65]);
+  assertEquals(readAt(fd.number, bytes, 7n), 0);
+  assertEquals([readBeginning(fd.number, bytes), bytes[0]], [3, 0x61]);
+});
+
+Deno.test("setBlocking() takes back what setNonBlocking() did, and nothing else", async () => {
+  await using box = await Sandbox.create();
+  const flags = O_WRONLY | O_CREAT | O_APPEND;
+  using fd = opened(box.path("file"), flags);
+  const flagsNow = () =>
+    /^flags:\t(\d+)$/m.exec(
+      Deno.readTextFileSync(`/proc/self/fdinfo/${fd.number}`),
+    )![1];
+  const before = flagsNow();
+  setNonBlocking(fd.number);
+  assertEquals(flagsNow() === before, false);
+  setBlocking(fd.number);
+  assertEquals(flagsNow(), before);
+});
+
+Deno.test({
+  name: "fchown() gives away a file, and both ends of a pipe",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    using fd = opened(box.path("file"), O_WRONLY | O_CREAT);
+    fchown(fd.number, { uid: 65534, gid: 1 });
+    const { uid, gid } = Deno.statSync(box.path("file"));
+    assertEquals([uid, gid], [65534, 1]);
+    const { readFd, writeFd } = pipe2();
+    fchown(writeFd, { uid: 65534, gid: 1 });
+    assertEquals(fstat(readFd).uid, 65534);
+    close(readFd);
+    close(writeFd);
+  },
+});
+
+Deno.test("checkMayMakeFiles() throws for what is no directory, and where it may not", async () => {
+  await using box = await Sandbox.create();
+  checkMayMakeFiles(box.dir);
+  const codeOf = (path: string) =>
+    assertThrows(() => checkMayMakeFiles(path), LibcError).code;
+  assertEquals(codeOf(box.path("none")), "ENOENT");
+  Deno.writeTextFileSync(box.path("file"), "");
+  assertEquals(codeOf(`${box.path("file")}/`), "ENOTDIR");
+  if (Deno.uid() !== 0) assertEquals(codeOf("/etc"), "EACCES");
 });

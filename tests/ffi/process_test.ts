@@ -52,6 +52,20 @@ Deno.test("setsid() throws EPERM for the leader of a process group", async () =>
   assertEquals(answer, "setsid failed (Operation not permitted)");
 });
 
+Deno.test("leaveProcessGroup() makes a process the leader of its own", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { leaveProcessGroup, procStat } from "${ROOT}/ffi/process.ts";
+    const isLeader = () => Number(procStat("self")[2]) === Deno.pid;
+    const before = isLeader();
+    leaveProcessGroup();
+    console.log(before, isLeader());`,
+  );
+  assertEquals(answer, "false true");
+});
+
 Deno.test("kill() sends a signal", () => {
   using child = new Child("sleep", "600");
   kill(child.pid, Signal.SIGUSR1);

@@ -2,6 +2,7 @@ import {
   close,
   closesOnExec,
   pipe2,
+  readIfAny,
   writeFully,
 } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
@@ -11,6 +12,7 @@ import { assertThrows } from "@std/assert/throws";
 import { LibcError } from "../../ffi/libc.ts";
 import {
   bootTime,
+  eventfd,
   inotifyChanges,
   inotifyWrites,
   setTimerfd,
@@ -209,4 +211,20 @@ Deno.test("inotifyWrites() keeps no descriptor when there is no such file", asyn
   const before = openFdCount();
   assertThrows(() => inotifyWrites(box.path("none")), LibcError);
   assertEquals(openFdCount(), before);
+});
+
+Deno.test("eventfd() can be read when something was written to it, and once", () => {
+  using event = disposable(eventfd());
+  const { number } = event;
+  assertEquals([closesOnExec(number), waitReadable([number], 0)], [
+    true,
+    undefined,
+  ]);
+  for (let i = 0; i < 2; i++) {
+    writeFully(number, new Uint8Array(BigUint64Array.of(3n).buffer));
+  }
+  assertEquals(waitReadable([number]), [number]);
+  const bytes = new Uint8Array(8);
+  assertEquals([readIfAny(number, bytes), bytes[0]], [8, 6]);
+  assertEquals(readIfAny(number, bytes), undefined);
 });

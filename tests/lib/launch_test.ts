@@ -1,11 +1,13 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { toBytes } from "../../ffi/c_string.ts";
+import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { close, pipe2, read } from "../../ffi/descriptor.ts";
 import { environment } from "../../ffi/environment.ts";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../../ffi/limit.ts";
 import { waitpid } from "../../ffi/process.ts";
 import { setSignalMask, Signal } from "../../ffi/signal.ts";
 import { Launcher } from "../../lib/launch.ts";
+import type { Command, OutputFile } from "../../lib/monitor_state.ts";
 import { Child } from "../children.ts";
 import { openFdCount } from "../descriptors.ts";
 import {
@@ -19,6 +21,7 @@ import {
 import { fdsOf, signalsIn } from "../proc.ts";
 import { ask, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
+import { makeFifo } from "../sleepers.ts";
 import "../open_libc.ts";
 
 const NOT_UTF8 = Uint8Array.of(0xff, 0x80);
@@ -180,4 +183,79 @@ Deno.test("launch() leaves us no descriptor and no child", async () => {
     assertEquals(openFdCount(), before);
     assertEquals(childrenThatEnded(), []);
   }
+});
+
+/** A command that writes to both streams and stays. */
+function writes(files: OutputFile[]): Command {
+  const shell = ["/bin/sh", "-c", "echo a; echo b >&2; exec sleep 600"];
+  return {
+    ...command(shell as [string, ...string[]]),
+    outputs: { files, logging: undefined },
+  };
+}
+
+for (const streams of ["both", "stdout", "stderr"] as const) {
+  Deno.test(`launch() has ${streams} of the command appended to a file`, async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("file");
+    Deno.writeTextFileSync(file, "0\n");
+    const output = { streams, file: toBytes(file) };
+    const before = openFdCount();
+    const launcher = new Launcher(writes([output]), undefined);
+    using other = new Child("sleep", "600");
+    using child = new LaunchedChild(launcher);
+    const text = { both: "0\na\nb\n", stdout: "0\na\n", stderr: "0\nb\n" };
+    await box.until("it has written", () => box.read(file) === text[streams]);
+    await child.settled(box);
+    const fds = fdsOf(other.pid);
+    if (streams !== "stderr") fds.set(1, file);
+    if (streams !== "stdout") fds.set(2, file);
+    assertEquals(fdsOf(child.pid), fds);
+    assertEquals(openFdCount(), before);
+  });
+}
+
+Deno.test("launch() declines when a file for output is another, none, or a FIFO that nobody reads", async () => {
+  await using box = await Sandbox.create();
+  const file = box.path("file");
+  const output = { streams: "both", file: toBytes(file) } as const;
+  const launch = (launcher: Launcher) => launcher.launch(false).kind;
+  assertEquals(launch(new Launcher(writes([output]), undefined)), "declined");
+  Deno.writeTextFileSync(file, "");
+  const launcher = new Launcher(writes([output]), undefined);
+  Deno.renameSync(file, box.path("moved"));
+  assertEquals(launch(launcher), "declined");
+  Deno.writeTextFileSync(file, "");
+  assertEquals(launch(launcher), "declined");
+  Deno.removeSync(file);
+  await makeFifo(box, "file");
+  assertEquals(launch(launcher), "declined");
+  Deno.removeSync(file);
+  Deno.symlinkSync(box.path("moved"), file);
+  assertEquals(launch(launcher), "declined");
+  assertEquals(box.read(box.path("moved")), "");
+  assertEquals(childrenThatEnded(), []);
+});
+
+Deno.test("launch() has the command write to what leads to its loggers", async () => {
+  await using box = await Sandbox.create();
+  const file = toBytes(box.path("file"));
+  const outputs = (["stdout", "stderr"] as const).map((streams) => ({
+    streams,
+    file,
+  }));
+  const pipes = outputs.map(() => pipe2());
+  const launcher = new Launcher(
+    writes(outputs),
+    undefined,
+    pipes.map(({ writeFd }) => writeFd),
+  );
+  using _child = new LaunchedChild(launcher);
+  const texts = pipes.map(({ readFd }) => {
+    const bytes = new Uint8Array(9);
+    return fromBytes(bytes.subarray(0, read(readFd, bytes)));
+  });
+  assertEquals(texts, ["a\n", "b\n"]);
+  assertEquals(box.exists(box.path("file")), false);
+  pipes.flatMap(({ readFd, writeFd }) => [readFd, writeFd]).forEach(close);
 });
