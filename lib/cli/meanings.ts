@@ -33,7 +33,6 @@ const MEANINGS: readonly Meaning[] = [
     word: "SIZE",
     here: () => "a number of bytes, with K, M or G for more",
   },
-  { word: "COUNT", here: () => "a number" },
   { word: "DIR", here: () => "a directory" },
   {
     word: "LIMIT",

@@ -51,7 +51,9 @@ Deno.test("decodeMonitorState() throws for a field of another kind, or it is a s
       [random.pick(names)]: random.pick(HOSTILE),
     });
     const command = { path: "/a", argv: ["a"], ignored: [13] };
-    const part = random.pick(["path", "argv", "ignored", "surroundings"]);
+    const part = random.pick([
+      ...["path", "argv", "ignored", "surroundings", "outputs"],
+    ]);
     decodesOrThrows({
       ...record,
       command: { ...command, [part]: random.pick(HOSTILE) },
@@ -104,10 +106,19 @@ Deno.test("decodeMonitorState() takes a record of a tend that had no monitor's f
   assertEquals([name, monitorFd, restarts, lastStart], ["", -1, 0, undefined]);
 });
 
+Deno.test("decodeMonitorState() takes a record of a tend that had no loggers", () => {
+  const { loggers: _1, stderrFrom: _2, ...old } = asText(
+    anyState(new Random(1)),
+  );
+  const { loggers, stderrFrom } = decodeMonitorState(old);
+  assertEquals([loggers, stderrFrom], [[], undefined]);
+});
+
 Deno.test("decodeMonitorState() takes a record of a tend that gave a command no surroundings", () => {
   const command = { path: "a", argv: ["a"], ignored: [] };
   const record = { ...asText(anyState(new Random(1))), command };
-  assertEquals(decodeMonitorState(record).command?.surroundings, undefined);
+  const { surroundings, outputs } = decodeMonitorState(record).command!;
+  assertEquals([surroundings, outputs], [undefined, undefined]);
 });
 
 /** Surroundings of a command in a record, with one field that is another. */
@@ -127,6 +138,18 @@ for (const value of [undefined, null, 1, "state", []]) {
     assertThrows(() => decodeMonitorState(value), Error);
   });
 }
+
+/** Outputs of a command in a record, with one field that is another. */
+function withOutputs(changed: Record<string, unknown>): Json {
+  const outputs = {
+    files: [{ streams: "both", file: "/a" }],
+    logging: { rotate: { size: 1, count: 1 }, timestamps: true },
+    ...changed,
+  };
+  return { path: "a", argv: ["a"], ignored: [], outputs };
+}
+
+const LOGGER = { pid: 1, since: 0, readFd: 3, writeFd: 4, ackFd: 5 };
 
 const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
   ["phase", "dozing", "phase is none of starting,notReady"],
@@ -175,6 +198,29 @@ const REFUSED: readonly [field: string, value: unknown, reason: string][] = [
         } is ${field} `,
     ),
   ]),
+  ...([
+    [{ files: [{ streams: "stdin", file: "/a" }] }, "streams is none of both"],
+    [{ files: [{ streams: "both", file: "a\0" }] }, "file is no bytes"],
+    [{ files: "/a" }, "files is no list"],
+    [{ logging: { timestamps: 1 } }, "timestamps is no boolean"],
+    [
+      { logging: { rotate: { size: 0, count: 1 }, timestamps: true } },
+      "size is no whole number from 1 on",
+    ],
+    [
+      { logging: { rotate: { size: 1, count: 0 }, timestamps: true } },
+      "count is no whole number from 1 on",
+    ],
+  ] as const).map(([changed, why]): [string, unknown, string] => [
+    "command",
+    withOutputs(changed),
+    why,
+  ]),
+  ["loggers", [{ ...LOGGER, pid: -1 }], "loggers is pid is no whole number"],
+  ["loggers", [{ ...LOGGER, readFd: -1 }], "loggers is readFd is no whole"],
+  ["loggers", [{ ...LOGGER, since: "0" }], "loggers is since is no time"],
+  ["loggers", LOGGER, "loggers is no list"],
+  ["stderrFrom", { dev: "1:2", ino: "1", size: -1 }, "size is no number of"],
   ["log", { sequence: -1, levels: [] }, "log is sequence is no whole"],
 ];
 
