@@ -67,9 +67,10 @@ the uptime.
 
 With --json an array is printed, of an object for each TARGET: name, pidfile,
 state, pid, monitor, remark, uptime (s), crashes, restarts, lastEnd, lastStart,
-backingOffUntil, memory (bytes), cpu (s), processes, command, logFile. Times of
-day are milliseconds since 1970, and the state is one word, as backingOff. What
-is not known is null.`,
+backingOffUntil, memory (bytes), cpu (s), processes, command, logFile, outputs:
+the files that take what it writes, how many older ones there may be, and the
+process that writes to them for it. Times of day are milliseconds since 1970,
+and the state is one word, as backingOff. What is not known is null.`,
   groups: [{ title: "Options", options: TARGET_OPTIONS }],
   operands: TARGETS,
   statuses: [
@@ -130,7 +131,11 @@ function toObject(
     uptime: usage === undefined ? null : Math.round(usage.uptime * 100) / 100,
     crashes: record?.crashes ?? null,
     restarts: record?.restarts ?? null,
-    lastEnd: record?.lastEnd ?? null,
+    lastEnd: record?.lastEnd === undefined ? null : {
+      ...record.lastEnd,
+      uptime: record.lastEnd.uptime ?? null,
+      stderr: record.lastEnd.stderr ?? null,
+    },
     lastStart: lastStart === undefined
       ? null
       : { ...lastStart, text: lastStart.text ?? null },
@@ -140,6 +145,11 @@ function toObject(
     processes: usage?.processes ?? null,
     command,
     logFile: record?.logFile ?? null,
+    outputs: record?.outputs.map((output) => ({
+      ...output,
+      file: fromBytes(output.file),
+      logger: output.logger ?? null,
+    })) ?? null,
   };
 }
 

@@ -12,6 +12,7 @@ import {
   startAsleep,
   successorOf,
   untilAsleep,
+  untilItWaits,
   untilShown,
 } from "../monitored.ts";
 import {
@@ -120,6 +121,11 @@ Deno.test("tend --log-timestamps has a logger that nothing but SIGKILL and the e
     count: 0,
     logger: logger!,
   }]);
+  const { stdout } = await box.tend("status", "--json", "web");
+  const [status] = JSON.parse(stdout);
+  assertEquals([status.pid, status.outputs], [daemon, [
+    { streams: "both", file: box.path("all"), count: 0, logger },
+  ]]);
   const group = (pid: number) => box.read(`/proc/${pid}/stat`)!.split(" ")[4];
   assertEquals(group(logger!), String(logger));
   for (
@@ -157,6 +163,7 @@ Deno.test("tend --log-timestamps gives nobody a descriptor that is not theirs", 
   const monitor = parentOf(first);
   const monitors = () =>
     [...fdsOf(monitor)].map(([fd, to]) => `${fd} ${to}`).sort();
+  await untilItWaits(box, monitor);
   const before = monitors();
   // By the fast way of a restart, too.
   Deno.kill(first, "SIGSEGV");

@@ -60,6 +60,7 @@ Deno.test("tend status shows all that is known as JSON", async () => {
     processes: 1,
     command: ["sleep", "600"],
     logFile: box.path("log/web.log"),
+    outputs: [],
   });
   for (const value of [uptime, memory, cpu]) assert(Number(value) >= 0);
   assert(Number(memory) > 100_000);
