@@ -25,6 +25,7 @@ import {
   type ReadyMeans,
   speaksItself,
 } from "./readiness.ts";
+import { readMessages } from "./notify_socket.ts";
 import { REQUEST_SIGNALS, requestOf } from "./request.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
@@ -32,6 +33,7 @@ import { fallAsleep, maySleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
 import { readStartup } from "./startup.ts";
 import { relayedStderr, wantsStderr } from "./stderr_relay.ts";
+import { HUNG, isOverdue, isWatched, startInterval } from "./watchdog.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -44,10 +46,13 @@ const TRY_AGAIN_MS = 10_000;
 /** When to go on after an error that nobody has thought of. */
 const GO_ON_MS = 1_000;
 
-/** So long a monitor stays awake for a daemon that has said something new. */
+/** So long a monitor stays awake for a daemon that has something to say. */
 const TALKATIVE_MS = 60_000;
 
-/** When a daemon that was ready last did so, in milliseconds since boot. */
+/**
+ * When one that was ready last had, in milliseconds since boot. That it works is
+ * nothing: this is heard asleep, too.
+ */
 let heardAt = -Infinity;
 
 /** What a daemon is to know of its monitor. */
@@ -117,7 +122,10 @@ function takeTurn(
   return undefined;
 }
 
-function statusOf({ phase, ready, statusMsg }: MonitorState): string {
+function statusOf(
+  { phase, ready, statusMsg, hungMsg }: MonitorState,
+): string {
+  if (phase === "hung" && hungMsg !== undefined) return hungMsg;
   return phase === "notReady" && ready !== undefined
     ? `not ready yet, waiting for ${describeReadiness(ready)}`
     : statusMsg;
@@ -139,7 +147,8 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  *    So it is with what the daemon says of itself.
  * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
  *    sends it anew: none is overlooked.
- * 4. The deadline.
+ * 4. The deadline, and that of a daemon that has to say that it works: of one
+ *    that has said so, or has ended, it is over no more.
  */
 function waitForEvents(state: MonitorState, starter: Starter): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
@@ -147,9 +156,18 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
   // Of a daemon that is not its command yet, nothing is asked.
   const readinessFd = startupFd === -1 ? state.readinessFd : -1;
+  const messagesFd = startupFd === -1 ? state.messagesFd : -1;
+  const watchdogFd = isWatched(state) ? state.watchdogFd : -1;
   const { notifyFd } = state;
-  const watched = [signalFd, startupFd, deadlineFd, notifyFd, readinessFd]
-    .filter((fd) => fd !== -1);
+  const watched = [
+    signalFd,
+    startupFd,
+    deadlineFd,
+    notifyFd,
+    readinessFd,
+    messagesFd,
+    watchdogFd,
+  ].filter((fd) => fd !== -1);
   let patience = maySleep(state, watched) ? sleepAfter ?? -1 : -1;
   // One that has more to say from time to time is not to wake us each time.
   const isTalkative = bootTime() < heardAt + TALKATIVE_MS;
@@ -173,16 +191,16 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
     abandonStart(state);
   }
   if (ready.includes(startupFd)) hearOfStartup(state);
-  if (ready.includes(readinessFd)) {
-    const { phase, statusText } = state;
-    hearOfReadiness(state);
-    const hasNews = statusText !== state.statusText;
-    if (phase === "running" && hasNews) heardAt = bootTime();
-  }
+  const isCut = ready.includes(messagesFd) && hearMessages(state);
+  if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
   // Unless it was another's that has become pointless since we looked.
   if (ready.includes(deadlineFd) && state.deadline === deadline) {
     dispatch(state, { kind: "deadline" });
+  }
+  // While there are messages left, one may be that it works.
+  if (ready.includes(watchdogFd) && !isCut && isOverdue(state)) {
+    dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
 }
 
@@ -200,6 +218,7 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
     lastRestart: undefined,
     throttle,
     readinessFd: -1,
+    messagesFd: -1,
   };
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
     crashed(copy, { ...status, coreDumped: true });
@@ -229,7 +248,27 @@ function hearOfStartup(state: MonitorState): void {
   dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
 }
 
-/** Looks whether the daemon is ready, or has said something. */
+/**
+ * Hears what the daemon says of itself.
+ *
+ * @returns Whether there may be more.
+ */
+function hearMessages(state: MonitorState): boolean {
+  const wasReady = state.phase === "running";
+  const { ready, works, hangs, more, isCut } = readMessages(state);
+  if (ready && state.phase === "notReady" && state.ready?.how === "notify") {
+    dispatch(state, { kind: "ready" });
+  }
+  if (wasReady && more) heardAt = bootTime();
+  if (works && isWatched(state)) startInterval(state);
+  const isTold = state.phase === "running" || state.phase === "notReady";
+  if (hangs && isTold && state.watchdog !== undefined) {
+    dispatch(state, { kind: "hung", why: HUNG.bySelf });
+  }
+  return isCut;
+}
+
+/** Looks whether the daemon is ready. */
 function hearOfReadiness(state: MonitorState): void {
   if (isReady(state) && state.phase === "notReady") {
     dispatch(state, { kind: "ready" });
@@ -249,6 +288,7 @@ function reapChildren(state: MonitorState): void {
       continue;
     }
     if (isDaemon && state.phase === "notReady" && speaksItself(state)) {
+      hearMessages(state);
       hearOfReadiness(state);
     }
     const status = waitpid(pid);
@@ -320,6 +360,8 @@ function startDaemon(
   }
   state.startedAt = Date.now();
   state.readySince = undefined;
+  state.hungMsg = undefined;
+  state.watchdogInterval = state.watchdog ?? 0;
   if (start.kind !== "started") {
     dispatch(state, start);
     return undefined;

@@ -80,6 +80,8 @@ export function fallAsleep(
     state.deadlineFd,
     state.monitorFd,
     state.readinessFd,
+    state.messagesFd,
+    state.watchdogFd,
   ].filter((fd) => fd !== -1);
   try {
     if (state.monitorFd !== -1 && threadCount() > 1 && !threadsKeepLocks()) {

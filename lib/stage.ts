@@ -115,8 +115,9 @@ export function takeStage(): Stage | undefined {
     resumeLogOf(stage.state);
     checkChild(stage.state);
     const { signalFd, startupFd, deadlineFd } = stage.state;
-    const { monitorFd, readinessFd } = stage.state;
-    keep({ signalFd, startupFd, deadlineFd, monitorFd, readinessFd });
+    const { monitorFd, readinessFd, messagesFd, watchdogFd } = stage.state;
+    keep({ signalFd, startupFd, deadlineFd, monitorFd });
+    keep({ readinessFd, messagesFd, watchdogFd });
     checkKinds(stage.state);
     keep({ keptFd: stage.keptFd, cwdFd: stage.cwdFd });
     returnTo(stage.cwdFd);
@@ -199,6 +200,8 @@ const KINDS = {
   signalFd: /^anon_inode:\[signalfd\]$/,
   startupFd: /^pipe:/,
   deadlineFd: /^anon_inode:\[timerfd\]$/,
+  messagesFd: /^socket:/,
+  watchdogFd: /^anon_inode:\[timerfd\]$/,
   monitorFd: /^\//,
 } as const;
 

@@ -25,7 +25,7 @@ import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
 import { rehearse } from "./rehearsal.ts";
-import { parseReady } from "./ready_option.ts";
+import { parseReady, parseWatchdog } from "./ready_option.ts";
 import {
   RUN_OPTION_GROUPS,
   type RunOption,
@@ -104,6 +104,7 @@ interface Request {
   readonly surroundings: Surroundings | undefined;
   readonly keepFds: readonly number[];
   readonly ready: Readiness | undefined;
+  readonly watchdog: number | undefined;
 }
 
 /**
@@ -127,7 +128,7 @@ export function run(
     );
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
-  const { flags, pidfile, logFile, restarting, ready } = request;
+  const { flags, pidfile, logFile, restarting, ready, watchdog } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
   const { surroundings } = request;
@@ -148,12 +149,14 @@ export function run(
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
     supervise: restarting.policy ??
-      (ready !== undefined || (pidfile !== undefined && !flags.has("exec"))
+      (ready !== undefined || watchdog !== undefined ||
+          (pidfile !== undefined && !flags.has("exec"))
         ? "no"
         : undefined),
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
     ready,
+    watchdog,
     sleepAfter: request.sleepAfter,
     keepFds: request.keepFds,
     command,
@@ -247,6 +250,13 @@ function readOptions(
         "stays, to see whether COMMAND is ready",
     );
   }
+  const watchdog = parseWatchdog(last("watchdog"));
+  if (flags.has("exec") && watchdog !== undefined) {
+    throw new UsageError(
+      "options --exec and --watchdog exclude each other: a tend stays, to see " +
+        "whether COMMAND works",
+    );
+  }
   const name = last("name") ?? commandName;
   if (flags.has("name")) checkName(name);
   const pidfileName = last("pidfile") ?? `${name}.pid`;
@@ -265,6 +275,7 @@ function readOptions(
     surroundings: surroundingsOf(given),
     keepFds: keptFds(given),
     ready,
+    watchdog,
   };
 }
 
