@@ -43,6 +43,8 @@ const NUMBERS = {
     dup3: 292,
     prlimit64: 302,
     execveat: 322,
+    recvmsg: 47,
+    timerfd_settime: 286,
   },
   aarch64: {
     read: 63,
@@ -79,6 +81,8 @@ const NUMBERS = {
     dup3: 24,
     prlimit64: 261,
     execveat: 281,
+    recvmsg: 212,
+    timerfd_settime: 86,
   },
 } as const;
 

@@ -191,6 +191,8 @@ function firstState(
     lookAgain: 0,
     fileBefore: undefined,
     messagesFd: -1,
+    managerSocket: plan.managerSocket,
+    toldManager: "",
     statusText: undefined,
     watchdog: plan.watchdog,
     watchdogInterval: 0,

@@ -194,6 +194,7 @@ function toPlan(options: DaemonOptions): DaemonPlan {
     overwritePidfile: options.overwritePidfile ?? false,
     ready: undefined,
     watchdog: undefined,
+    managerSocket: undefined,
     supervise: options.monitor ? "on-crash" : undefined,
     throttle: DEFAULT_THROTTLE,
     onCrash: undefined,

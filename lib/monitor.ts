@@ -14,6 +14,7 @@ import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
+import { readMessages, type Said } from "./notify_socket.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
@@ -25,12 +26,13 @@ import {
   type ReadyMeans,
   speaksItself,
 } from "./readiness.ts";
-import { readMessages } from "./notify_socket.ts";
+import { Quiet } from "./quiet.ts";
 import { REQUEST_SIGNALS, requestOf } from "./request.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep, maySleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
+import { tellServiceManager } from "./service_manager.ts";
 import { readStartup } from "./startup.ts";
 import { relayedStderr, wantsStderr } from "./stderr_relay.ts";
 import { HUNG, isOverdue, isWatched, startInterval } from "./watchdog.ts";
@@ -45,15 +47,6 @@ const TRY_AGAIN_MS = 10_000;
 
 /** When to go on after an error that nobody has thought of. */
 const GO_ON_MS = 1_000;
-
-/** So long a monitor stays awake for a daemon that has something to say. */
-const TALKATIVE_MS = 60_000;
-
-/**
- * When one that was ready last had, in milliseconds since boot. That it works is
- * nothing: this is heard asleep, too.
- */
-let heardAt = -Infinity;
 
 /** What a daemon is to know of its monitor. */
 export interface MonitoredDaemon {
@@ -88,9 +81,10 @@ export function monitorDaemon(
   if (state.policy !== "no") setSubprogramName("monitor");
   const starter = new Starter(state, image);
   const monitor = getpid();
+  const quiet = new Quiet();
   for (;;) {
     try {
-      const daemon = takeTurn(state, starter);
+      const daemon = takeTurn(state, starter, quiet);
       if (daemon !== undefined) return daemon;
     } catch (error) {
       // Of a start the caller hears, and a daemon's own process is no monitor.
@@ -107,18 +101,21 @@ export function monitorDaemon(
 function takeTurn(
   state: MonitorState,
   starter: Starter,
+  quiet: Quiet,
 ): MonitoredDaemon | undefined {
   if (isDaemonDue(state)) {
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
   }
-  if (state.policy !== "no") {
-    proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
-  }
+  const title = state.policy === "no"
+    ? undefined
+    : `monitoring pid ${state.daemonPid} (${statusOf(state)})`;
+  if (title !== undefined) proctitleSet(title);
   publish(state);
+  tellServiceManager(state, title);
   // Now: the next daemon has not waited for it.
   runCrashHook(state);
-  waitForEvents(state, starter);
+  waitForEvents(state, starter, quiet);
   return undefined;
 }
 
@@ -150,7 +147,11 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  * 4. The deadline, and that of a daemon that has to say that it works: of one
  *    that has said so, or has ended, it is over no more.
  */
-function waitForEvents(state: MonitorState, starter: Starter): void {
+function waitForEvents(
+  state: MonitorState,
+  starter: Starter,
+  quiet: Quiet,
+): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
@@ -168,30 +169,33 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
     messagesFd,
     watchdogFd,
   ].filter((fd) => fd !== -1);
-  let patience = maySleep(state, watched) ? sleepAfter ?? -1 : -1;
-  // One that has more to say from time to time is not to wake us each time.
-  const isTalkative = bootTime() < heardAt + TALKATIVE_MS;
-  if (patience !== -1 && isTalkative) {
-    patience = Math.max(patience, TALKATIVE_MS);
-  }
+  const patience = sleepAfter !== undefined && maySleep(state, watched)
+    ? quiet.needed(sleepAfter)
+    : -1;
   let ready: number[] | undefined;
   if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)
   ) {
-    ready = waitReadable(watched, PREPARE_AFTER_MS);
+    ready = waitReadable(watched, quiet.left(PREPARE_AFTER_MS));
     if (ready === undefined) prepareForCrash(state, starter);
-    if (patience !== -1) patience -= PREPARE_AFTER_MS;
   }
-  ready ??= waitReadable(watched, patience);
-  if (ready === undefined) return fallAsleep(state, watched);
+  ready ??= waitReadable(watched, quiet.left(patience));
+  if (ready === undefined) {
+    quiet.beginAnew();
+    return fallAsleep(state, watched);
+  }
+  const wasReady = state.phase === "running";
   handleSignals(state);
   if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
     close(state.notifyFd);
     abandonStart(state);
   }
   if (ready.includes(startupFd)) hearOfStartup(state);
-  const isCut = ready.includes(messagesFd) && hearMessages(state);
+  const hasMessages = ready.includes(messagesFd);
+  const said = hasMessages ? hearMessages(state) : undefined;
+  const isAlone = wasReady && ready.every((fd) => fd === messagesFd);
+  quiet.note(isAlone ? said?.more ? "said" : "ping" : "other");
   if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
   // Unless it was another's that has become pointless since we looked.
@@ -199,7 +203,7 @@ function waitForEvents(state: MonitorState, starter: Starter): void {
     dispatch(state, { kind: "deadline" });
   }
   // While there are messages left, one may be that it works.
-  if (ready.includes(watchdogFd) && !isCut && isOverdue(state)) {
+  if (ready.includes(watchdogFd) && !said?.isCut && isOverdue(state)) {
     dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
 }
@@ -248,24 +252,19 @@ function hearOfStartup(state: MonitorState): void {
   dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
 }
 
-/**
- * Hears what the daemon says of itself.
- *
- * @returns Whether there may be more.
- */
-function hearMessages(state: MonitorState): boolean {
-  const wasReady = state.phase === "running";
-  const { ready, works, hangs, more, isCut } = readMessages(state);
+/** Hears what the daemon says of itself. */
+function hearMessages(state: MonitorState): Said {
+  const said = readMessages(state);
+  const { ready, works, hangs } = said;
   if (ready && state.phase === "notReady" && state.ready?.how === "notify") {
     dispatch(state, { kind: "ready" });
   }
-  if (wasReady && more) heardAt = bootTime();
   if (works && isWatched(state)) startInterval(state);
   const isTold = state.phase === "running" || state.phase === "notReady";
   if (hangs && isTold && state.watchdog !== undefined) {
     dispatch(state, { kind: "hung", why: HUNG.bySelf });
   }
-  return isCut;
+  return said;
 }
 
 /** Looks whether the daemon is ready. */

@@ -131,6 +131,8 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     lookAgain: orElse(0, integer(0)),
     fileBefore: optional(text),
     messagesFd: orElse(-1, integer(-1)),
+    managerSocket: optional(bytes),
+    toldManager: orElse("", text),
     statusText: optional(text),
     watchdog: optional(time),
     watchdogInterval: orElse(0, time),

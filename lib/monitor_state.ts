@@ -194,6 +194,10 @@ export interface MonitorState {
   lookAgain: number;
   /** The file that is to appear, as it was before the start. */
   fileBefore: string | undefined;
+  /** Where a service manager above us hears of the daemon, if there is one. */
+  readonly managerSocket: Uint8Array | undefined;
+  /** What it was told last. */
+  toldManager: string;
   /** What the daemon says of its state: `STATUS=`. */
   statusText: string | undefined;
   /** How often it has to say that it works, in milliseconds, if it has to. */

@@ -52,7 +52,7 @@ export interface Said {
   works: boolean;
   /** That it does not. */
   hangs: boolean;
-  /** Anything but that it works. */
+  /** Anything but that it works, and that its sender waits for us to read it. */
   more: boolean;
   /** Perhaps not all yet: there may be messages that were not read. */
   isCut: boolean;
@@ -70,7 +70,10 @@ export function readMessages(state: MonitorState): Said {
   for (let i = 0; i < MOST_MESSAGES; i++) {
     const datagram = receiveIfAny(state.messagesFd);
     if (datagram === undefined) return said;
-    if (!isBelieved(datagram, state.daemonPid)) continue;
+    if (!isBelieved(datagram, state.daemonPid)) {
+      said.more = true;
+      continue;
+    }
     heed(state, fromBytes(datagram.bytes), said);
   }
   said.isCut = true;
@@ -123,12 +126,29 @@ function warnOnce(what: string, done: "ignored" | "refused"): void {
   vlog.warn(`${done} ${what}`);
 }
 
+/**
+ * As whom the kernel shows a process when it sends a message.
+ *
+ * @param pid The process.
+ * @returns Its real user and group; `undefined` when that cannot be told.
+ */
+export function senderOf(
+  pid: number,
+): { uid: number; gid: number } | undefined {
+  const [[uid], [gid]] = [idsOf(pid, "Uid"), idsOf(pid, "Gid")];
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}
+
 /** The users of a process: real, effective, saved. */
 function usersOf(pid: number): number[] {
+  return idsOf(pid, "Uid");
+}
+
+function idsOf(pid: number, line: "Uid" | "Gid"): number[] {
   try {
     const status = fromBytes(readFile(`/proc/${pid}/status`));
-    return (/^Uid:\t(\d+)\t(\d+)\t(\d+)/m.exec(status) ?? []).slice(1)
-      .map(Number);
+    const ids = new RegExp(`^${line}:\t(\\d+)\t(\\d+)\t(\\d+)`, "m");
+    return (ids.exec(status) ?? []).slice(1).map(Number);
   } catch (error) {
     if (error instanceof LibcError) return [];
     throw error;
@@ -147,7 +167,7 @@ export function heed(state: MonitorState, message: string, said: Said): void {
     if (line === "") continue;
     const equals = line.indexOf("=");
     const value = line.slice(equals + 1);
-    if (line !== "WATCHDOG=1") said.more = true;
+    if (line !== "WATCHDOG=1" && line !== "BARRIER=1") said.more = true;
     switch (line.slice(0, equals)) {
       case "READY":
         if (value === "1") said.ready = true;

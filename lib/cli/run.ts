@@ -19,6 +19,7 @@ import { dropRustHandlers, fatalSignalBlock } from "../fatal_signal.ts";
 import type { MonitorState, Readiness } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
+import { takeServiceManager } from "../service_manager.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { setLevels } from "../vlog_levels.ts";
@@ -141,6 +142,11 @@ export function run(
     ignored: ignoredByCaller(),
     surroundings,
   };
+  const supervise = restarting.policy ??
+    (ready !== undefined || watchdog !== undefined ||
+        (pidfile !== undefined && !flags.has("exec"))
+      ? "no"
+      : undefined);
   const plan: DaemonPlan = {
     name: request.name,
     detach,
@@ -148,15 +154,15 @@ export function run(
     monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
-    supervise: restarting.policy ??
-      (ready !== undefined || watchdog !== undefined ||
-          (pidfile !== undefined && !flags.has("exec"))
-        ? "no"
-        : undefined),
+    supervise,
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
     ready,
     watchdog,
+    // Any other process of ours is none that the manager would believe.
+    managerSocket: supervise !== undefined && !detach
+      ? takeServiceManager()
+      : undefined,
     sleepAfter: request.sleepAfter,
     keepFds: request.keepFds,
     command,

@@ -47,6 +47,8 @@ const CALLS: Record<SystemCall, true> = {
   dup3: true,
   prlimit64: true,
   execveat: true,
+  recvmsg: true,
+  timerfd_settime: true,
 };
 
 /** Makes a call that fails, if it can, since all its operands are -1. */

@@ -109,6 +109,8 @@ export function anyState(random: Random): MonitorState {
     lookAgain: number(),
     fileBefore: maybe(text),
     messagesFd: random.pick([-1, fd()]),
+    managerSocket: maybe(bytes),
+    toldManager: text(),
     statusText: maybe(text),
     watchdog: maybe(time),
     watchdogInterval: time(),
