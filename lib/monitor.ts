@@ -14,13 +14,13 @@ import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
+import { titleOf } from "./monitor_title.ts";
 import { readMessages, type Said } from "./notify_socket.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import {
   closeMeans,
-  describeReadiness,
   isReady,
   prepareReadiness,
   type ReadyMeans,
@@ -107,25 +107,14 @@ function takeTurn(
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
   }
-  const title = state.policy === "no"
-    ? undefined
-    : `monitoring pid ${state.daemonPid} (${statusOf(state)})`;
+  const title = titleOf(state);
   if (title !== undefined) proctitleSet(title);
   publish(state);
-  tellServiceManager(state, title);
+  tellServiceManager(state);
   // Now: the next daemon has not waited for it.
   runCrashHook(state);
   waitForEvents(state, starter, quiet);
   return undefined;
-}
-
-function statusOf(
-  { phase, ready, statusMsg, hungMsg }: MonitorState,
-): string {
-  if (phase === "hung" && hungMsg !== undefined) return hungMsg;
-  return phase === "notReady" && ready !== undefined
-    ? `not ready yet, waiting for ${describeReadiness(ready)}`
-    : statusMsg;
 }
 
 function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {

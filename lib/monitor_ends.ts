@@ -17,6 +17,7 @@ import { processStatusMsg } from "./process_status.ts";
 import { isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
 import { closeReadiness } from "./readiness.ts";
+import { tellServiceManager } from "./service_manager.ts";
 import { startupFailed } from "./startup.ts";
 import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -247,8 +248,10 @@ function leave(state: MonitorState, warn = false): never {
 function removeFiles(state: MonitorState): boolean {
   // All that the daemon has written comes before what we say of it.
   stopRelay();
-  // The last word, for whoever has the file open.
+  // The last word, for whoever has the file open, and for a service manager:
+  // the daemon may have ended as soon as it was told to.
   publish(state);
+  tellServiceManager(state);
   dropMonitorFile(state);
   return state.pidfile !== undefined && removeLeftovers(state.pidfile);
 }

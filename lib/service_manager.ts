@@ -18,6 +18,7 @@ import {
   unixAddress,
 } from "../ffi/socket.ts";
 import type { MonitorState } from "./monitor_state.ts";
+import { titleOf } from "./monitor_title.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -68,15 +69,11 @@ let hasFailed = false;
  * is no reason to end: it will have its own.
  *
  * @param state What the monitor knows.
- * @param title What the monitor shows, where it is one.
  */
-export function tellServiceManager(
-  state: MonitorState,
-  title: string | undefined,
-): void {
+export function tellServiceManager(state: MonitorState): void {
   const { managerSocket } = state;
   if (managerSocket === undefined) return;
-  const message = messageOf(state, title);
+  const message = messageOf(state);
   if (message === state.toldManager) return;
   // Also when it fails: whoever has no room now is not to be waited for again.
   state.toldManager = message;
@@ -94,15 +91,13 @@ export function tellServiceManager(
 }
 
 /** What was true before is said again: that changes nothing for who knows it. */
-function messageOf(
-  { phase, everReady, statusText }: MonitorState,
-  title: string | undefined,
-): string {
+function messageOf(state: MonitorState): string {
+  const { phase, everReady, statusText } = state;
   const lines: string[] = [];
   if (phase === "stopping") lines.push("STOPPING=1");
   else if (everReady) lines.push("READY=1");
   // Even an empty one: it takes the place of what was there.
-  const status = statusText ?? title;
+  const status = statusText ?? titleOf(state);
   if (status !== undefined) lines.push(`STATUS=${status}`);
   return lines.join("\n");
 }
