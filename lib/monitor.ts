@@ -184,7 +184,9 @@ function waitForEvents(
   const hasMessages = ready.includes(messagesFd);
   const said = hasMessages ? hearMessages(state) : undefined;
   const isAlone = wasReady && ready.every((fd) => fd === messagesFd);
-  quiet.note(isAlone ? said?.more ? "said" : "ping" : "other");
+  if (!isAlone) quiet.note("other");
+  else if (said?.more) quiet.note("said");
+  else if (said?.works) quiet.note("ping");
   if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
   // Unless it was another's that has become pointless since we looked.
