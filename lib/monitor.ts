@@ -338,6 +338,8 @@ function startDaemon(
   state.phase = "starting";
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
+  state.watchdogInterval = state.watchdog ?? 0;
+  state.hungMsg = undefined;
   if (start.kind === "started") state.startupFd = start.startupFd;
   closeMeans(means);
   // After the fork: the daemon's users wait for it, and not for our log.
@@ -350,8 +352,6 @@ function startDaemon(
   }
   state.startedAt = Date.now();
   state.readySince = undefined;
-  state.hungMsg = undefined;
-  state.watchdogInterval = state.watchdog ?? 0;
   if (start.kind !== "started") {
     dispatch(state, start);
     return undefined;
