@@ -143,10 +143,16 @@ Deno.test("tend says once that a service manager cannot be reached, and goes on"
   }
 });
 
-Deno.test("tend tells a service manager whose socket is a file", async () => {
-  await using box = await Sandbox.create();
-  // An outer tend is one, but for its kind of socket.
-  const receiver = `
+const LACKS_PYTHON = !new Deno.Command("sh", {
+  args: ["-c", "command -v python3"],
+}).outputSync().success;
+
+Deno.test({
+  name: "tend tells a service manager whose socket is a file, as who it is",
+  ignore: LACKS_PYTHON,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const receiver = `
 import os, socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -156,13 +162,17 @@ text, control, _, _ = s.recvmsg(4096, 64)
 pid = int.from_bytes(control[0][2][:4], "little")
 open("heard.new", "w").write(f"{pid} {text.decode()}")
 os.rename("heard.new", "heard")`;
-  box.start(["python3", "-c", receiver]);
-  await box.until("it listens", () => box.exists(box.path("bound")));
-  const env = { NOTIFY_SOCKET: box.path("notify") };
-  const { pid } = box.start([TEND, "--pidfile=web.pid", ...SLEEP], { env });
-  const heard = await box.until("it hears", () => box.read(box.path("heard")));
-  // systemd believes the unit's main process, and no other.
-  assertEquals(heard, `${pid} READY=1`);
+    box.start(["python3", "-c", receiver]);
+    await box.until("it listens", () => box.exists(box.path("bound")));
+    const env = { NOTIFY_SOCKET: box.path("notify") };
+    const { pid } = box.start([TEND, "--pidfile=web.pid", ...SLEEP], { env });
+    const heard = await box.until(
+      "it hears",
+      () => box.read(box.path("heard")),
+    );
+    // systemd believes the unit's main process, and no other.
+    assertEquals(heard, `${pid} READY=1`);
+  },
 });
 
 Deno.test("tend refuses to be watched by a service manager", async () => {
