@@ -23,6 +23,7 @@ const libc = bind({
     ],
     result: "i32",
   },
+  unsetenv: { parameters: ["buffer" /* const char * */], result: "i32" },
   strlen: { parameters: ["pointer" /* const char * */], result: "usize" },
 });
 
@@ -51,6 +52,15 @@ export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
  */
 export function setenv(name: string, value: CString): void {
   checked("setenv", libc.setenv(cString(name), cString(value), 1));
+}
+
+/**
+ * Removes a variable, however often it is set.
+ *
+ * @param name Its name.
+ */
+export function unsetenv(name: string): void {
+  checked("unsetenv", libc.unsetenv(cString(name)));
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   GuardWriter,
   type Late,
 } from "./sleeper_guard.ts";
+import { type Pings, writePings } from "./sleeper_ping.ts";
 import { SIGINFO } from "./process.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
 import { TrialWriter } from "./sleeper_trial.ts";
@@ -38,6 +39,8 @@ export interface Sleep {
   readonly env: readonly CString[];
   /** A daemon for which it acts itself, if there is one. */
   readonly guard?: Guard | undefined;
+  /** A daemon whose pings it answers itself, if there is one, and no guard. */
+  readonly pings?: Pings | undefined;
 }
 
 const PR_SET_NAME = 15;
@@ -66,7 +69,7 @@ export function sleeperImage(
 
 /** Writes the steps: waiting first, and the strings last. */
 function writeScript(
-  { name, watched, path, keptFd, argv, env, guard }: Sleep,
+  { name, watched, path, keptFd, argv, env, guard, pings }: Sleep,
   machine: typeof Deno.build.arch,
 ): { script: CallScript; stack: Cell } {
   const script = new CallScript(machine);
@@ -124,7 +127,8 @@ function writeScript(
       guarded?.pass.pass(guard.pid, mode, () => sleep(mode, `${mode}read`));
     }
   } else {
-    sleep("", "here");
+    sleep("", pings === undefined ? "here" : "ping");
+    if (pings !== undefined) writePings(script, pings, fds, watched);
   }
 
   const [file, args, noPath] = [late(path), late(argv), late("")];

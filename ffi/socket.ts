@@ -5,7 +5,14 @@
  */
 import { type CString, cString, toBytes } from "./c_string.ts";
 import { close } from "./descriptor.ts";
-import { bind, checked, Errno, errno, LibcError } from "./libc.ts";
+import {
+  bind,
+  checked,
+  Errno,
+  errno,
+  LibcError,
+  uninterrupted,
+} from "./libc.ts";
 import { waitWritable } from "./wait.ts";
 
 const libc = bind({
@@ -37,6 +44,17 @@ const libc = bind({
     parameters: ["i32", "i32", "i32", "buffer", "buffer" /* socklen_t * */],
     result: "i32",
   },
+  sendto: {
+    parameters: [
+      "i32", // int fd
+      "buffer", // const void *
+      "usize", // size_t
+      "i32", // int flags
+      "buffer", // const struct sockaddr *
+      "u32", // socklen_t
+    ],
+    result: "i64", // ssize_t
+  },
   recvmsg: {
     parameters: ["i32", /* int fd */ "buffer", /* struct msghdr * */ "i32"],
     result: "i64", // ssize_t
@@ -53,10 +71,17 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_FLAGS = 0o2000000 | 0o4000; // SOCK_CLOEXEC | SOCK_NONBLOCK
-const SOL_SOCKET = 1;
+/** The level of a socket's own options and control messages. */
+export const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SO_PASSCRED = 16;
-const SCM_CREDENTIALS = 2;
+const SO_SNDTIMEO = 21;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_NOSIGNAL = 0x4000;
+/** The control message that tells who has sent a message. */
+export const SCM_CREDENTIALS = 2;
+/** `recvmsg()` leaves the message there. */
+export const MSG_PEEK = 0x2;
 const MSG_TRUNC = 0x20;
 
 /** `struct sockaddr_un`: the longest path leaves room for a NUL. */
@@ -67,7 +92,7 @@ const INET = { size: 16, port: 2, address: 4 } as const;
 const INET6 = { size: 28, port: 2, address: 8 } as const;
 
 /** `struct msghdr` of 64-bit machines. */
-const MSGHDR = {
+export const MSGHDR = {
   size: 56,
   iov: 16,
   iovlen: 24,
@@ -80,7 +105,13 @@ const MSGHDR = {
  * A control message with `struct ucred`, and not a byte more: descriptors that
  * somebody sends along find no room, and the kernel drops them.
  */
-const CREDENTIALS = { size: 32, level: 8, type: 12, uid: 20 } as const;
+export const CREDENTIALS = {
+  size: 32,
+  level: 8,
+  type: 12,
+  uid: 20,
+  gid: 24,
+} as const;
 
 /** How long a connection to this machine may take to come about. */
 const CONNECT_MS = 20;
@@ -102,6 +133,21 @@ export function unixAddress(path: CString): Address {
   const bytes = cString(path);
   if (bytes.length > SUN_PATH.size) {
     throw new LibcError("connect", Errno.ENAMETOOLONG);
+  }
+  return unixSockaddr(bytes);
+}
+
+/**
+ * The address of a socket with an abstract name, which is no file.
+ *
+ * @param name Its name, without the NUL that begins it.
+ * @returns The address.
+ * @throws {LibcError} `ENAMETOOLONG`.
+ */
+export function abstractAddress(name: CString): Address {
+  const bytes = Uint8Array.of(0, ...toBytes(name));
+  if (bytes.length > SUN_PATH.size) {
+    throw new LibcError("bind", Errno.ENAMETOOLONG);
   }
   return unixSockaddr(bytes);
 }
@@ -184,7 +230,7 @@ function socketError(fd: number): number {
  * @throws {LibcError} `EADDRINUSE`, `EMFILE`, `ENFILE`.
  */
 export function datagramSocket(name: string): number {
-  const address = unixSockaddr(Uint8Array.of(0, ...toBytes(name)));
+  const address = abstractAddress(name);
   const fd = checked(
     "socket",
     libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_FLAGS, 0),
@@ -200,6 +246,47 @@ export function datagramSocket(name: string): number {
   } catch (error) {
     close(fd);
     throw error;
+  }
+}
+
+/**
+ * Sends a message to a socket for datagrams.
+ *
+ * @param to Its address, of {@linkcode unixAddress} or
+ * {@linkcode abstractAddress}.
+ * @param message The message.
+ * @param patience How long there may be no room for it, in milliseconds.
+ * @throws {LibcError} `ECONNREFUSED`, `ENOENT`, `EACCES`; `EAGAIN` when there was
+ * no room for so long.
+ */
+export function sendDatagram(
+  to: Address,
+  message: CString,
+  patience: number,
+): void {
+  const fd = checked(
+    "socket",
+    libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+  );
+  try {
+    const seconds = Math.floor(patience / 1000);
+    const timeval = BigInt64Array.of(
+      BigInt(seconds),
+      BigInt(Math.round((patience - seconds * 1000) * 1000)),
+    );
+    const bytes = new Uint8Array(timeval.buffer);
+    checked(
+      "setsockopt(SO_SNDTIMEO)",
+      libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, bytes, bytes.length),
+    );
+    const text = toBytes(message);
+    uninterrupted("sendto", () =>
+      libc.sendto(
+        ...[fd, text, BigInt(text.length), MSG_NOSIGNAL] as const,
+        ...[to, to.length] as const,
+      ));
+  } finally {
+    close(fd);
   }
 }
 

@@ -48,6 +48,8 @@ const NUMBERS = {
     clock_gettime: 228,
     renameat: 264,
     execveat: 322,
+    recvmsg: 47,
+    timerfd_settime: 286,
   },
   aarch64: {
     read: 63,
@@ -89,6 +91,8 @@ const NUMBERS = {
     clock_gettime: 113,
     renameat: 38,
     execveat: 281,
+    recvmsg: 212,
+    timerfd_settime: 86,
   },
 } as const;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { close } from "./descriptor.ts";
+import { close, readIfAny } from "./descriptor.ts";
 import { type CString, cString } from "./c_string.ts";
 import {
   bind,
@@ -44,6 +44,10 @@ const libc = bind({
     parameters: ["u32", /* unsigned int */ "i32" /* int flags */],
     result: "i32",
   },
+  timerfd_gettime: {
+    parameters: ["i32", /* int fd */ "buffer" /* struct itimerspec * */],
+    result: "i32",
+  },
   inotify_init1: { parameters: ["i32" /* int flags */], result: "i32" },
   inotify_add_watch: {
     parameters: [
@@ -55,6 +59,7 @@ const libc = bind({
   },
 });
 
+const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
 const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
 const EFD_FLAGS = 0o2000000 | 0o4000; // EFD_CLOEXEC | EFD_NONBLOCK
@@ -69,12 +74,14 @@ const IN_CREATE = 0x100;
 const IN_DELETE = 0x200;
 const IN_DELETE_SELF = 0x400;
 const IN_MOVE_SELF = 0x800;
-const POLLIN = 1;
+/** `poll()`: it can be read. */
+export const POLLIN = 1;
 export const POLLOUT = 4;
 const INT_MAX = 0x7fff_ffff;
+const NANO = 1_000_000_000n;
 
 /** `struct pollfd`. */
-const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
+export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 
 /**
  * Waits until a descriptor can be read or its other end is gone.
@@ -213,6 +220,71 @@ export function setTimerfd(fd: number, deadline: number): void {
       null,
     ),
   );
+}
+
+/**
+ * Makes a descriptor for {@linkcode setTimerInterval}. Its clock stands still while
+ * the machine is suspended.
+ *
+ * @returns The descriptor; it is closed on exec.
+ * @throws {LibcError} `EMFILE`, `ENFILE`, `ENOMEM`.
+ */
+export function intervalTimerfd(): number {
+  return checked(
+    "timerfd_create",
+    libc.timerfd_create(CLOCK_MONOTONIC, TFD_FLAGS),
+  );
+}
+
+/**
+ * Has a descriptor be readable when some time has passed from now on, and again
+ * each time that as much has passed.
+ *
+ * @param fd A descriptor of {@linkcode intervalTimerfd}.
+ * @param milliseconds How much; 0 for never.
+ * @throws {LibcError} `EBADF`.
+ */
+export function setTimerInterval(fd: number, milliseconds: number): void {
+  checked(
+    "timerfd_settime",
+    libc.timerfd_settime(fd, 0, intervalOf(milliseconds), null),
+  );
+}
+
+/**
+ * What {@linkcode setTimerInterval} gives to `timerfd_settime()`.
+ *
+ * @param milliseconds How much time passes each time; 0 for never.
+ * @returns A `struct itimerspec`.
+ */
+export function intervalOf(milliseconds: number): Uint8Array<ArrayBuffer> {
+  const total = BigInt(Math.round(milliseconds * 1e6));
+  const [seconds, nanoseconds] = [total / NANO, total % NANO];
+  const words = [seconds, nanoseconds, seconds, nanoseconds];
+  return new Uint8Array(BigInt64Array.from(words).buffer);
+}
+
+/**
+ * For how long the time of {@linkcode setTimerInterval} has been over. It is
+ * asked for once: after that it can be read when the next time is.
+ *
+ * @param fd The descriptor.
+ * @returns Milliseconds; `undefined` when it is not over.
+ * @throws {LibcError} `EBADF`.
+ */
+export function overdueBy(fd: number): number | undefined {
+  const count = new BigUint64Array(1);
+  const bytes = new Uint8Array(count.buffer);
+  if (readIfAny(fd, bytes) === undefined) return undefined;
+  const itimerspec = new BigInt64Array(4);
+  checked(
+    "timerfd_gettime",
+    libc.timerfd_gettime(fd, new Uint8Array(itimerspec.buffer)),
+  );
+  const [interval, left] = [0, 2].map((i) =>
+    Number(itimerspec[i]! * NANO + itimerspec[i + 1]!) / 1e6
+  ) as [number, number];
+  return Number(count[0]) * interval - left;
 }
 
 /**

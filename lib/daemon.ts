@@ -8,7 +8,7 @@ import { close, makeRoomFor } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { execve, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
-import { timerfd } from "../ffi/wait.ts";
+import { intervalTimerfd, timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import {
   DETACH_FAILED,
@@ -190,7 +190,14 @@ function firstState(
     readinessFd: -1,
     lookAgain: 0,
     fileBefore: undefined,
+    messagesFd: -1,
+    managerSocket: plan.managerSocket,
+    toldManager: "",
     statusText: undefined,
+    watchdog: plan.watchdog,
+    watchdogInterval: 0,
+    watchdogFd: plan.watchdog === undefined ? -1 : intervalTimerfd(),
+    hungMsg: undefined,
     deadline: undefined,
     backingOffUntil: undefined,
     // Now, and not when it is wanted: then there may be none to be had.

@@ -41,6 +41,13 @@ export interface DaemonPlan {
    * somebody watches it.
    */
   readonly ready: Readiness | undefined;
+  /** How often it has to say that it works, in milliseconds, if it has to. */
+  readonly watchdog: number | undefined;
+  /**
+   * Where a service manager above us hears of it. Only where this process itself
+   * watches it.
+   */
+  readonly managerSocket: Uint8Array | undefined;
   /** What it becomes; without it, it is this program itself. */
   readonly command: Command | undefined;
 }

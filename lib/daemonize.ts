@@ -193,6 +193,8 @@ function toPlan(options: DaemonOptions): DaemonPlan {
       : makePidfileName(pidfile === true ? undefined : pidfile),
     overwritePidfile: options.overwritePidfile ?? false,
     ready: undefined,
+    watchdog: undefined,
+    managerSocket: undefined,
     supervise: options.monitor ? "on-crash" : undefined,
     throttle: DEFAULT_THROTTLE,
     onCrash: undefined,

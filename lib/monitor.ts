@@ -23,24 +23,28 @@ import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
+import { titleOf } from "./monitor_title.ts";
+import { readMessages, type Said } from "./notify_socket.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { proctitleRestore, proctitleSet } from "./process_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import {
   closeMeans,
-  describeReadiness,
   isReady,
   prepareReadiness,
   type ReadyMeans,
   speaksItself,
 } from "./readiness.ts";
+import { Quiet } from "./quiet.ts";
 import { REQUEST_SIGNALS, requestOf } from "./request.ts";
 import { disableCoreDumps, isCrash } from "./restart.ts";
 import type { SelfImage } from "./self_image.ts";
 import { fallAsleep, maySleep } from "./sleep.ts";
 import { type Start, Starter } from "./starter.ts";
+import { tellServiceManager } from "./service_manager.ts";
 import { readStartup } from "./startup.ts";
 import { relayedStderr, wantsStderr } from "./stderr_relay.ts";
+import { HUNG, isOverdue, isWatched, startInterval } from "./watchdog.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -52,12 +56,6 @@ const TRY_AGAIN_MS = 10_000;
 
 /** When to go on after an error that nobody has thought of. */
 const GO_ON_MS = 1_000;
-
-/** So long a monitor stays awake for a daemon that has said something new. */
-const TALKATIVE_MS = 60_000;
-
-/** When a daemon that was ready last did so, in milliseconds since boot. */
-let heardAt = -Infinity;
 
 /** What a daemon is to know of its monitor. */
 export interface MonitoredDaemon {
@@ -94,9 +92,10 @@ export function monitorDaemon(
   if (state.policy !== "no") setSubprogramName("monitor");
   const starter = new Starter(state, image);
   const monitor = getpid();
+  const quiet = new Quiet();
   for (;;) {
     try {
-      const daemon = takeTurn(state, starter);
+      const daemon = takeTurn(state, starter, quiet);
       if (daemon !== undefined) return daemon;
     } catch (error) {
       // Of a start the caller hears, and a daemon's own process is no monitor.
@@ -113,26 +112,21 @@ export function monitorDaemon(
 function takeTurn(
   state: MonitorState,
   starter: Starter,
+  quiet: Quiet,
 ): MonitoredDaemon | undefined {
   if (isDaemonDue(state)) {
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
   }
-  if (state.policy !== "no") {
-    proctitleSet(`monitoring pid ${state.daemonPid} (${statusOf(state)})`);
-  }
+  const title = titleOf(state);
+  if (title !== undefined) proctitleSet(title);
   // Now: the next daemon has not waited for it, nor for what follows.
   const loggerDue = reviveLoggers(state);
   publish(state);
+  tellServiceManager(state);
   runCrashHook(state);
-  waitForEvents(state, starter, loggerDue);
+  waitForEvents(state, starter, quiet, loggerDue);
   return undefined;
-}
-
-function statusOf({ phase, ready, statusMsg }: MonitorState): string {
-  return phase === "notReady" && ready !== undefined
-    ? `not ready yet, waiting for ${describeReadiness(ready)}`
-    : statusMsg;
 }
 
 function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
@@ -151,13 +145,15 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  *    So it is with what the daemon says of itself.
  * 3. Ends. SIGCHLD was taken out in step 1, and a child that ends after that
  *    sends it anew: none is overlooked.
- * 4. The deadline.
+ * 4. The deadline, and that of a daemon that has to say that it works: of one
+ *    that has said so, or has ended, it is over no more.
  *
  * @param loggerDue In how many milliseconds another logger is due, if one is.
  */
 function waitForEvents(
   state: MonitorState,
   starter: Starter,
+  quiet: Quiet,
   loggerDue: number | undefined,
 ): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
@@ -165,15 +161,21 @@ function waitForEvents(
   const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
   // Of a daemon that is not its command yet, nothing is asked.
   const readinessFd = startupFd === -1 ? state.readinessFd : -1;
+  const messagesFd = startupFd === -1 ? state.messagesFd : -1;
+  const watchdogFd = isWatched(state) ? state.watchdogFd : -1;
   const { notifyFd } = state;
-  const watched = [signalFd, startupFd, deadlineFd, notifyFd, readinessFd]
-    .filter((fd) => fd !== -1);
-  let patience = maySleep(state, watched) ? sleepAfter ?? -1 : -1;
-  // One that has more to say from time to time is not to wake us each time.
-  const isTalkative = bootTime() < heardAt + TALKATIVE_MS;
-  if (patience !== -1 && isTalkative) {
-    patience = Math.max(patience, TALKATIVE_MS);
-  }
+  const watched = [
+    signalFd,
+    startupFd,
+    deadlineFd,
+    notifyFd,
+    readinessFd,
+    messagesFd,
+    watchdogFd,
+  ].filter((fd) => fd !== -1);
+  const patience = sleepAfter !== undefined && maySleep(state, watched)
+    ? quiet.needed(sleepAfter)
+    : -1;
   let ready: number[] | undefined;
   if (loggerDue !== undefined) {
     ready = waitReadable(watched, loggerDue) ?? [];
@@ -181,28 +183,36 @@ function waitForEvents(
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)
   ) {
-    ready = waitReadable(watched, PREPARE_AFTER_MS);
+    ready = waitReadable(watched, quiet.left(PREPARE_AFTER_MS));
     if (ready === undefined) prepareForCrash(state, starter);
-    if (patience !== -1) patience -= PREPARE_AFTER_MS;
   }
-  ready ??= waitReadable(watched, patience);
-  if (ready === undefined) return fallAsleep(state, watched);
+  ready ??= waitReadable(watched, quiet.left(patience));
+  if (ready === undefined) {
+    quiet.beginAnew();
+    return fallAsleep(state, watched);
+  }
+  const wasReady = state.phase === "running";
   handleSignals(state);
   if (state.notifyFd !== -1 && ready.includes(state.notifyFd)) {
     close(state.notifyFd);
     abandonStart(state);
   }
   if (ready.includes(startupFd)) hearOfStartup(state);
-  if (ready.includes(readinessFd)) {
-    const { phase, statusText } = state;
-    hearOfReadiness(state);
-    const hasNews = statusText !== state.statusText;
-    if (phase === "running" && hasNews) heardAt = bootTime();
-  }
+  const hasMessages = ready.includes(messagesFd);
+  const said = hasMessages ? hearMessages(state) : undefined;
+  const isAlone = wasReady && ready.every((fd) => fd === messagesFd);
+  if (!isAlone) quiet.note("other");
+  else if (said?.more) quiet.note("said");
+  else if (said?.works) quiet.note("ping");
+  if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
   // Unless it was another's that has become pointless since we looked.
   if (ready.includes(deadlineFd) && state.deadline === deadline) {
     dispatch(state, { kind: "deadline" });
+  }
+  // While there are messages left, one may be that it works.
+  if (ready.includes(watchdogFd) && !said?.isCut && isOverdue(state)) {
+    dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
 }
 
@@ -220,6 +230,7 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
     lastRestart: undefined,
     throttle,
     readinessFd: -1,
+    messagesFd: -1,
   };
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
     crashed(copy, { ...status, coreDumped: true });
@@ -250,7 +261,22 @@ function hearOfStartup(state: MonitorState): void {
   dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
 }
 
-/** Looks whether the daemon is ready, or has said something. */
+/** Hears what the daemon says of itself. */
+function hearMessages(state: MonitorState): Said {
+  const said = readMessages(state);
+  const { ready, works, hangs } = said;
+  if (ready && state.phase === "notReady" && state.ready?.how === "notify") {
+    dispatch(state, { kind: "ready" });
+  }
+  if (works && isWatched(state)) startInterval(state);
+  const isTold = state.phase === "running" || state.phase === "notReady";
+  if (hangs && isTold && state.watchdog !== undefined) {
+    dispatch(state, { kind: "hung", why: HUNG.bySelf });
+  }
+  return said;
+}
+
+/** Looks whether the daemon is ready. */
 function hearOfReadiness(state: MonitorState): void {
   if (isReady(state) && state.phase === "notReady") {
     dispatch(state, { kind: "ready" });
@@ -270,6 +296,7 @@ function reapChildren(state: MonitorState): void {
       continue;
     }
     if (isDaemon && state.phase === "notReady" && speaksItself(state)) {
+      hearMessages(state);
       hearOfReadiness(state);
     }
     const status = waitpid(pid);
@@ -336,6 +363,8 @@ function startDaemon(
   state.phase = "starting";
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
+  state.watchdogInterval = state.watchdog ?? 0;
+  state.hungMsg = undefined;
   if (start.kind === "started") state.startupFd = start.startupFd;
   closeMeans(means);
   // After the fork: the daemon's users wait for it, and not for our log.

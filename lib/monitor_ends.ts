@@ -19,6 +19,7 @@ import { processStatusMsg } from "./process_status.ts";
 import { isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
 import { closeReadiness } from "./readiness.ts";
+import { tellServiceManager } from "./service_manager.ts";
 import { startupFailed } from "./startup.ts";
 import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -132,16 +133,18 @@ export function startGivenUp(
  * @param state What the monitor knows.
  * @param status How it ended.
  * @param text The same in words.
+ * @param end What is said of its end in particular.
  */
 export function crashed(
   state: MonitorState,
   status: WaitStatus,
   text = `died, ${processStatusMsg(status)}`,
+  end?: string,
 ): void {
-  noteEnd(state, status);
+  noteEnd(state, status, end);
   state.crashes++;
   state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} ${text}`;
-  state.exitStatus = exitStatusOf(status);
+  state.exitStatus = statusToPassOn(state, status);
   if (status.kind === "signaled" && status.coreDumped) state.coreDumped = true;
   state.hookDue = true;
   const now = bootTime();
@@ -232,10 +235,15 @@ export function giveUp(state: MonitorState): never {
  *
  * @param state What the monitor knows.
  * @param status How it ended.
+ * @param end The same in words.
  */
-export function ended(state: MonitorState, status: WaitStatus): void {
-  noteEnd(state, status);
-  state.exitStatus = exitStatusOf(status);
+export function ended(
+  state: MonitorState,
+  status: WaitStatus,
+  end?: string,
+): void {
+  noteEnd(state, status, end);
+  state.exitStatus = statusToPassOn(state, status);
   if (state.policy !== "no") {
     vlog.info(
       `pid ${state.daemonPid} died, ${processStatusMsg(status)}, exiting`,
@@ -243,6 +251,12 @@ export function ended(state: MonitorState, status: WaitStatus): void {
   }
   const wasKilled = status.kind === "signaled" && state.phase !== "stopping";
   leave(state, wasKilled);
+}
+
+/** Whoever hung has failed, whatever it says in the end. */
+function statusToPassOn({ phase }: MonitorState, status: WaitStatus): number {
+  const code = exitStatusOf(status);
+  return phase === "hung" && code === 0 ? 1 : code;
 }
 
 /** Ends the monitor, with nothing of its daemon's left. */
@@ -261,8 +275,10 @@ function removeFiles(state: MonitorState): boolean {
   // its file when whoever has told us to end sees that we did.
   stopRelay();
   dropLoggers(state, LAST_FLUSH_MS);
-  // The last word, for whoever has the file open.
+  // The last word, for whoever has the file open, and for a service manager:
+  // the daemon may have ended as soon as it was told to.
   publish(state);
+  tellServiceManager(state);
   dropMonitorFile(state);
   return state.pidfile !== undefined && removeLeftovers(state.pidfile);
 }
@@ -272,10 +288,14 @@ function closeStartup(state: MonitorState): void {
   state.startupFd = -1;
 }
 
-function noteEnd(state: MonitorState, status: WaitStatus): void {
+function noteEnd(
+  state: MonitorState,
+  status: WaitStatus,
+  text = processStatusMsg(status),
+): void {
   state.lastEnd = {
     pid: state.daemonPid,
-    text: processStatusMsg(status),
+    text,
     at: Date.now(),
     uptime: state.startedAt === undefined
       ? undefined

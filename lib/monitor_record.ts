@@ -150,7 +150,14 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     readinessFd: orElse(-1, integer(-1)),
     lookAgain: orElse(0, integer(0)),
     fileBefore: optional(text),
+    messagesFd: orElse(-1, integer(-1)),
+    managerSocket: optional(bytes),
+    toldManager: orElse("", text),
     statusText: optional(text),
+    watchdog: optional(time),
+    watchdogInterval: orElse(0, time),
+    watchdogFd: orElse(-1, integer(-1)),
+    hungMsg: optional(text),
     deadline: optional(time),
     backingOffUntil: optional(time),
     stderrFrom: optional(fields<FilePlace>({
@@ -208,7 +215,12 @@ export function encodeMonitorState(state: MonitorState): unknown {
  * @throws {Error} When it is no monitor's state; the message names the field.
  */
 export function decodeMonitorState(value: unknown): MonitorState {
-  return fields(STATE)(value);
+  const state = fields(STATE)(value);
+  const isOlder = !Object.hasOwn(value as object, "messagesFd");
+  // Then there was one descriptor for both.
+  return isOlder && state.ready?.how === "notify"
+    ? { ...state, messagesFd: state.readinessFd, readinessFd: -1 }
+    : state;
 }
 
 /**

@@ -19,6 +19,8 @@ export const MONITOR_PHASES = [
   "timedOut",
   /** The daemon runs, and is ready. */
   "running",
+  /** The daemon runs and does nothing any more, and is being killed for it. */
+  "hung",
   /** The daemon has been told to end, and another is to follow it. */
   "restarting",
   /** The daemon has crashed, and it is too early for the next. */
@@ -241,14 +243,28 @@ export interface MonitorState {
   notifyFd: number;
   /** When the daemon is ready; without it, when it is its command. */
   readonly ready: Readiness | undefined;
-  /** Read when the daemon may be ready, or says something; -1 without that. */
+  /** Read when the daemon may be ready; -1 without that. */
   readinessFd: number;
+  /** Read when the daemon says something of itself; -1 without that. */
+  messagesFd: number;
   /** After how many milliseconds to look again whether it is ready. */
   lookAgain: number;
   /** The file that is to appear, as it was before the start. */
   fileBefore: string | undefined;
+  /** Where a service manager above us hears of the daemon, if there is one. */
+  readonly managerSocket: Uint8Array | undefined;
+  /** What it was told last. */
+  toldManager: string;
   /** What the daemon says of its state: `STATUS=`. */
   statusText: string | undefined;
+  /** How often it has to say that it works, in milliseconds, if it has to. */
+  readonly watchdog: number | undefined;
+  /** The same as this one daemon has it, which may change it; 0 for never. */
+  watchdogInterval: number;
+  /** Read when it has not said so in time; -1 where it need not. */
+  readonly watchdogFd: number;
+  /** Why it counts as hung: `hung (WATCHDOG=trigger)`. */
+  hungMsg: string | undefined;
   /**
    * When backing off is over, or the patience with a daemon, in milliseconds
    * since boot.

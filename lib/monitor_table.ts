@@ -32,6 +32,12 @@ import { isCrash } from "./restart.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
+import {
+  abortDaemon,
+  hungAndEnded,
+  killHungDaemon,
+  watch,
+} from "./watchdog.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -42,6 +48,7 @@ type MonitorEvent =
   | { readonly kind: "ready" }
   | { readonly kind: "ended"; readonly status: WaitStatus }
   | { readonly kind: "deadline" }
+  | { readonly kind: "hung"; readonly why: string }
   | MonitorRequest;
 
 type Handler<K extends MonitorEvent["kind"]> = (
@@ -63,6 +70,7 @@ const TABLE: {
     },
     ended: startFailed,
     deadline: impossible,
+    hung: impossible,
     stop: tell("stopping"),
     restart: tell("restarting"),
   },
@@ -71,6 +79,7 @@ const TABLE: {
     ready: runs,
     ended: startFailed,
     deadline: notInTime,
+    hung: abortDaemon,
     stop: tell("stopping"),
     restart: tell("restarting"),
   },
@@ -80,6 +89,7 @@ const TABLE: {
     ready: () => {},
     ended: timedOutAndEnded,
     deadline: killDaemon,
+    hung: impossible,
     stop: tell("stopping"),
     restart: tell("restarting"),
   },
@@ -91,6 +101,17 @@ const TABLE: {
       else ended(state, status);
     },
     deadline: impossible,
+    hung: abortDaemon,
+    stop: tell("stopping"),
+    restart: tell("restarting"),
+  },
+  hung: {
+    signal: passOnAndNote,
+    ready: impossible,
+    ended: hungAndEnded,
+    deadline: killHungDaemon,
+    hung: impossible,
+    // The deadline stays: it would not end by any other signal.
     stop: tell("stopping"),
     restart: tell("restarting"),
   },
@@ -100,6 +121,7 @@ const TABLE: {
     ready: becameReadyAnyway,
     ended: startAnew,
     deadline: killDaemon,
+    hung: impossible,
     stop: tell("stopping"),
     // Once more, perhaps by a stronger signal.
     restart: tell("restarting"),
@@ -111,6 +133,7 @@ const TABLE: {
     ready: impossible,
     ended: impossible,
     deadline: startIsDue,
+    hung: impossible,
     stop: giveUp,
     restart: (state) => {
       state.restartMsg ??= `told to restart, ${state.statusMsg}`;
@@ -125,6 +148,7 @@ const TABLE: {
       else startFailed(state, event);
     },
     deadline: killDaemon,
+    hung: impossible,
     // Once more, perhaps by a stronger signal.
     stop: tell("stopping"),
     // The end that was wanted first is for good.
@@ -192,6 +216,7 @@ function runs(state: MonitorState): void {
   noLongerAwaited(state);
   state.phase = "running";
   state.readySince = bootTime();
+  watch(state);
   const { daemonPid: pid } = state;
   noteStart(state, { pid, ready: true, status: 0, text: undefined });
   becameReady(state);

@@ -23,6 +23,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 const LONGEST_MESSAGE = 4096;
 /** So many at a time: whoever floods us must not keep us from the rest. */
 const MOST_MESSAGES = 64;
+/** Ten years. */
+const LONGEST_INTERVAL_MS = 3650 * 86_400_000;
 /** So much is kept of what a daemon says of its state. */
 const LONGEST_STATUS = 200;
 
@@ -42,21 +44,51 @@ export function notifySocket(): { fd: number; name: string } {
   return { fd: datagramSocket(name), name: `@${name}` };
 }
 
+/** What messages of a daemon have said, beside what is in the state then. */
+export interface Said {
+  /** That it is ready. */
+  ready: boolean;
+  /** That it works. */
+  works: boolean;
+  /** That it does not. */
+  hangs: boolean;
+  /** Anything but that it works, and that its sender waits for us to read it. */
+  more: boolean;
+  /** Perhaps not all yet: there may be messages that were not read. */
+  isCut: boolean;
+}
+
 /**
  * Reads the messages that are there.
  *
  * @param state What the monitor knows.
- * @returns Whether one says that the daemon is ready.
+ * @returns What they say.
  */
-export function readNotifications(state: MonitorState): boolean {
-  let isReady = false;
+export function readMessages(state: MonitorState): Said {
+  const said = saidNothing();
+  if (state.messagesFd === -1) return said;
   for (let i = 0; i < MOST_MESSAGES; i++) {
-    const datagram = receiveIfAny(state.readinessFd);
-    if (datagram === undefined) break;
-    if (!isBelieved(datagram, state.daemonPid)) continue;
-    if (heed(state, fromBytes(datagram.bytes))) isReady = true;
+    const datagram = receiveIfAny(state.messagesFd);
+    if (datagram === undefined) return said;
+    if (!isBelieved(datagram, state.daemonPid)) {
+      said.more = true;
+      continue;
+    }
+    heed(state, fromBytes(datagram.bytes), said);
   }
-  return isReady;
+  said.isCut = true;
+  return said;
+}
+
+/** @returns What no message says. */
+export function saidNothing(): Said {
+  return {
+    ready: false,
+    works: false,
+    hangs: false,
+    more: false,
+    isCut: false,
+  };
 }
 
 function receiveIfAny(fd: number): Datagram | undefined {
@@ -94,12 +126,29 @@ function warnOnce(what: string, done: "ignored" | "refused"): void {
   vlog.warn(`${done} ${what}`);
 }
 
+/**
+ * As whom the kernel shows a process when it sends a message.
+ *
+ * @param pid The process.
+ * @returns Its real user and group; `undefined` when that cannot be told.
+ */
+export function senderOf(
+  pid: number,
+): { uid: number; gid: number } | undefined {
+  const [[uid], [gid]] = [idsOf(pid, "Uid"), idsOf(pid, "Gid")];
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}
+
 /** The users of a process: real, effective, saved. */
 function usersOf(pid: number): number[] {
+  return idsOf(pid, "Uid");
+}
+
+function idsOf(pid: number, line: "Uid" | "Gid"): number[] {
   try {
     const status = fromBytes(readFile(`/proc/${pid}/status`));
-    return (/^Uid:\t(\d+)\t(\d+)\t(\d+)/m.exec(status) ?? []).slice(1)
-      .map(Number);
+    const ids = new RegExp(`^${line}:\t(\\d+)\t(\\d+)\t(\\d+)`, "m");
+    return (ids.exec(status) ?? []).slice(1).map(Number);
   } catch (error) {
     if (error instanceof LibcError) return [];
     throw error;
@@ -107,23 +156,45 @@ function usersOf(pid: number): number[] {
 }
 
 /**
- * Does what a message says.
+ * Takes what a message says.
  *
  * @param state What the monitor knows.
  * @param message The message: lines of `NAME=VALUE`.
- * @returns Whether it says that the daemon is ready.
+ * @param said What is added to.
  */
-export function heed(state: MonitorState, message: string): boolean {
-  const lines = message.split("\n");
-  for (const line of lines) {
-    if (line.startsWith("STATUS=")) {
-      state.statusText = printable(line.slice("STATUS=".length));
-    }
-    if (line.startsWith("MAINPID=") && line !== `MAINPID=${state.daemonPid}`) {
-      warnOnce(`MAINPID of pid ${state.daemonPid}`, "refused");
+export function heed(state: MonitorState, message: string, said: Said): void {
+  for (const line of message.split("\n")) {
+    if (line === "") continue;
+    const equals = line.indexOf("=");
+    const value = line.slice(equals + 1);
+    if (line !== "WATCHDOG=1" && line !== "BARRIER=1") said.more = true;
+    switch (line.slice(0, equals)) {
+      case "READY":
+        if (value === "1") said.ready = true;
+        break;
+      case "STATUS":
+        state.statusText = printable(value);
+        break;
+      case "MAINPID":
+        if (value !== `${state.daemonPid}`) {
+          warnOnce(`MAINPID of pid ${state.daemonPid}`, "refused");
+        }
+        break;
+      case "WATCHDOG":
+        if (value === "1") said.works = true;
+        if (value === "trigger") said.hangs = true;
+        break;
+      case "WATCHDOG_USEC":
+        if (!/^\d{1,20}$/.test(value)) break;
+        state.watchdogInterval = toInterval(Number(value) / 1000);
+        said.works = true;
     }
   }
-  return lines.includes("READY=1");
+}
+
+/** Longer than anybody would wait means never, as in systemd. */
+function toInterval(milliseconds: number): number {
+  return milliseconds > LONGEST_INTERVAL_MS ? 0 : milliseconds;
 }
 
 /** It is shown on terminals, which obey control characters. */

@@ -21,7 +21,7 @@ import {
   timerfd,
 } from "../ffi/wait.ts";
 import type { MonitorState, Readiness } from "./monitor_state.ts";
-import { notifySocket, readNotifications } from "./notify_socket.ts";
+import { notifySocket } from "./notify_socket.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -32,10 +32,12 @@ const vlog: Vlog = vlogModule("daemon_unix");
  */
 const LOOK_AGAIN_MS = { first: 20, last: 250 } as const;
 
-/** What a command is given to say with that it is ready. */
+/** What a command is given to say something of itself with. */
 export interface ReadyMeans {
   /** The name of the socket for `NOTIFY_SOCKET`. */
   readonly notifySocket?: string;
+  /** How often it has to say that it works, in milliseconds. */
+  readonly watchdog?: number;
   /** The write end of a pipe, and its number in the command. */
   readonly pipe?: { readonly fd: number; readonly number: number };
 }
@@ -114,24 +116,26 @@ function isListenedOn(ready: Readiness): boolean {
  * @throws {LibcError} When there is no descriptor to be had.
  */
 export function prepareReadiness(state: MonitorState): ReadyMeans {
-  const { ready } = state;
+  const { ready, watchdog } = state;
   closeReadiness(state);
   state.statusText = undefined;
+  let means: ReadyMeans = {};
+  if (ready?.how === "notify" || watchdog !== undefined) {
+    const { fd, name } = notifySocket();
+    state.messagesFd = fd;
+    means = { notifySocket: name, ...(watchdog !== undefined && { watchdog }) };
+  }
   switch (ready?.how) {
-    case "notify": {
-      const { fd, name } = notifySocket();
-      state.readinessFd = fd;
-      return { notifySocket: name };
-    }
     case "fd": {
       const { readFd, writeFd } = pipe2();
       setNonBlocking(readFd);
       state.readinessFd = readFd;
-      return { pipe: { fd: writeFd, number: Number(ready.operand) } };
+      const pipe = { fd: writeFd, number: Number(ready.operand) };
+      return { ...means, pipe };
     }
     case "file":
       state.fileBefore = stateOfFile(ready.operand);
-      return {};
+      return means;
     case "tcp":
     case "unix": {
       // A first start is refused for it. Later nobody is served by a daemon
@@ -140,10 +144,10 @@ export function prepareReadiness(state: MonitorState): ReadyMeans {
       if (why !== undefined) {
         vlog.warn(`${why}, cannot tell when the daemon is ready`);
       }
-      return {};
+      return means;
     }
     default:
-      return {};
+      return means;
   }
 }
 
@@ -166,7 +170,8 @@ export function closeMeans({ pipe }: ReadyMeans): void {
 export function awaitReadiness(state: MonitorState): void {
   const { ready } = state;
   state.lookAgain = LOOK_AGAIN_MS.first;
-  if (ready === undefined || state.readinessFd !== -1) return;
+  if (ready === undefined || ready.how === "notify") return;
+  if (state.readinessFd !== -1) return;
   state.readinessFd = timerfd();
   // The first look is at once: it may have been quick.
   const delay = ready.how === "delay" ? Number(ready.operand) : 0;
@@ -195,8 +200,6 @@ export function isReady(state: MonitorState): boolean {
   const { ready, readinessFd } = state;
   if (ready === undefined || readinessFd === -1) return false;
   switch (ready.how) {
-    case "notify":
-      return readNotifications(state);
     case "fd":
       return readNewline(state);
     case "delay":
@@ -216,23 +219,25 @@ export function isReady(state: MonitorState): boolean {
 }
 
 /**
- * Lets go of what the daemon says with that it is ready.
+ * Lets go of all that a daemon says something with.
  *
  * @param state What the monitor knows.
  */
 export function closeReadiness(state: MonitorState): void {
-  if (state.readinessFd !== -1) close(state.readinessFd);
-  state.readinessFd = -1;
+  stopAwaiting(state);
+  if (state.messagesFd !== -1) close(state.messagesFd);
+  state.messagesFd = -1;
 }
 
 /**
- * Stops waiting; only a socket for notifications stays as long as the daemon
- * does: who writes to it and is not read may wait for that.
+ * Stops waiting; only a socket for messages stays as long as the daemon does:
+ * who writes to it and is not read may wait for that.
  *
  * @param state What the monitor knows.
  */
 export function stopAwaiting(state: MonitorState): void {
-  if (state.ready?.how !== "notify") closeReadiness(state);
+  if (state.readinessFd !== -1) close(state.readinessFd);
+  state.readinessFd = -1;
 }
 
 function readNewline(state: MonitorState): boolean {
@@ -243,14 +248,14 @@ function readNewline(state: MonitorState): boolean {
     if (bytes.subarray(0, length).includes(0x0a)) return true;
     if (length > 0) continue;
     // It will not say so any more: its end or the time decides.
-    closeReadiness(state);
+    stopAwaiting(state);
     return false;
   }
 }
 
 /** Where a directory cannot be watched, the clock has us look. */
 function watchFile(state: MonitorState, path: string): void {
-  closeReadiness(state);
+  stopAwaiting(state);
   try {
     state.readinessFd = inotifyDirectory(dirname(path));
   } catch (error) {

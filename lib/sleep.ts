@@ -12,6 +12,8 @@
  * - An image that sleeps only polls. It takes nothing out of any descriptor, so
  *   what has woken it is still there for the next one, with all that has come
  *   meanwhile, and is handled in the order that `waitForEvents()` has it.
+ *   Two do: one takes the messages out by which a daemon says that it works
+ *   (`pingsOf()`), and begins its interval anew as one that is awake would.
  *   One that sleeps for a program that is its own daemon takes signals out, and
  *   passes them on itself (`guardOf()`): in that same order, and what they mean
  *   for a restart is in the record with which it wakes.
@@ -35,11 +37,13 @@ import { threadsKeepLocks } from "../ffi/lock.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { threadCount } from "../ffi/process.ts";
 import { sleeperImage } from "../ffi/sleeper.ts";
+import type { Pings } from "../ffi/sleeper_ping.ts";
 import type { Guard, Told, Trouble } from "../ffi/sleeper_guard.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import { monitorFileOf } from "./monitor_file.ts";
 import { shownRecord } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
+import { senderOf } from "./notify_socket.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { programName } from "./program_name.ts";
 import { SIGNAL_OF } from "./request.ts";
@@ -47,6 +51,7 @@ import { ERROR_SIGNALS, RESTART_EXIT_CODE } from "./restart.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, TRIAL_STATUS, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
+import { isWatched } from "./watchdog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
@@ -80,6 +85,8 @@ export function fallAsleep(
     state.deadlineFd,
     state.monitorFd,
     state.readinessFd,
+    state.messagesFd,
+    state.watchdogFd,
     ...state.loggers.flatMap((
       { readFd, writeFd, ackFd },
     ) => [readFd, writeFd, ackFd]),
@@ -104,6 +111,7 @@ export function fallAsleep(
       keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
       ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
       guard: guardOf({ role: "woken", state, keptFd, cwdFd }),
+      pings: pingsOf(state),
     });
     // A limit of file sizes counts for memory too.
     const programFd = sparedOfXfsz(() => memfdProgram("tend", image));
@@ -158,6 +166,19 @@ export function maySleep(
   if (notifyFd !== -1 || isBusy) return false;
   return command !== undefined || phase === "backingOff" ||
     watched.every((fd) => fd === signalFd);
+}
+
+/** What a daemon says again and again, and nobody wakes up for. */
+function pingsOf(state: MonitorState): Pings | undefined {
+  const { daemonPid, messagesFd, watchdogFd, watchdogInterval } = state;
+  if (!isWatched(state) || messagesFd === -1) return undefined;
+  const sender = senderOf(daemonPid);
+  return sender && {
+    socketFd: messagesFd,
+    timerFd: watchdogFd,
+    interval: watchdogInterval,
+    sender,
+  };
 }
 
 /** What is done in the sleep of a monitor whose daemon is its own program. */

@@ -115,9 +115,11 @@ export function takeStage(): Stage | undefined {
     resumeLogOf(stage.state);
     checkChildren(stage.state);
     const { signalFd, startupFd, deadlineFd } = stage.state;
-    const { monitorFd, readinessFd } = stage.state;
-    keep({ signalFd, startupFd, deadlineFd, monitorFd, readinessFd });
+    const { monitorFd, readinessFd, messagesFd, watchdogFd } = stage.state;
+    keep({ signalFd, startupFd, deadlineFd, monitorFd });
+    keep({ readinessFd, messagesFd, watchdogFd });
     checkKinds({ signalFd, startupFd, deadlineFd, monitorFd });
+    checkKinds({ messagesFd, watchdogFd });
     for (const { readFd, writeFd, ackFd } of stage.state.loggers) {
       keep({ readFd, writeFd, ackFd });
       checkKinds({ readFd, writeFd, ackFd });
@@ -203,6 +205,8 @@ const KINDS = {
   signalFd: /^anon_inode:\[signalfd\]$/,
   startupFd: /^pipe:/,
   deadlineFd: /^anon_inode:\[timerfd\]$/,
+  messagesFd: /^socket:/,
+  watchdogFd: /^anon_inode:\[timerfd\]$/,
   monitorFd: /^\//,
   readFd: /^pipe:/,
   writeFd: /^pipe:/,

@@ -6,7 +6,7 @@
  */
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { Launcher } from "./launch.ts";
-import type { MonitorState, Readiness } from "./monitor_state.ts";
+import type { MonitorState } from "./monitor_state.ts";
 import type { SelfImage } from "./self_image.ts";
 import { forkForStartup } from "./startup.ts";
 
@@ -28,9 +28,10 @@ export type Start =
     readonly status: WaitStatus;
   };
 
-/** A launch has no place for what a command is given to say that it is ready. */
-function needsMeans(ready: Readiness | undefined): boolean {
-  return ready?.how === "notify" || ready?.how === "fd";
+/** A launch has no place for what a command is given to say something with. */
+function needsMeans({ ready, watchdog }: MonitorState): boolean {
+  return ready?.how === "notify" || ready?.how === "fd" ||
+    watchdog !== undefined;
 }
 
 /** Starts the daemons of one monitor. */
@@ -45,15 +46,13 @@ export class Starter {
    * @param image The program to start again for a daemon; without it the
    * monitor forks in place.
    */
-  constructor(
-    { command, pidfile, overwritePidfile, policy, ready }: MonitorState,
-    image: SelfImage | undefined,
-  ) {
+  constructor(state: MonitorState, image: SelfImage | undefined) {
+    const { command, pidfile, overwritePidfile, policy } = state;
     this.#image = image;
     this.#makeLauncher = ({ loggers }) =>
       command === undefined || overwritePidfile || policy === "no" ||
         image !== undefined || command.surroundings !== undefined ||
-        needsMeans(ready)
+        needsMeans(state)
         ? undefined
         : new Launcher(command, pidfile, loggers.map(({ writeFd }) => writeFd));
   }

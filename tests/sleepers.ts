@@ -32,6 +32,8 @@ export interface SleeperOptions {
   readonly before?: string;
   /** An expression of what it guards, if anything. */
   readonly guard?: string;
+  /** An expression of the daemon whose pings it answers, if there is one. */
+  readonly pings?: string;
   /** What stands before the program that falls asleep on its command line. */
   readonly under?: readonly string[];
 }
@@ -79,6 +81,7 @@ export class Sleeper {
       env = [],
       before = "",
       guard = "undefined",
+      pings = "undefined",
       under = [],
     }: SleeperOptions = {},
   ): Promise<Sleeper> {
@@ -96,7 +99,10 @@ export class Sleeper {
       import { Signal, signalfd } from "${ROOT}/ffi/signal.ts";
       import { sleeperImage } from "${ROOT}/ffi/sleeper.ts";
       import { pidfdOpen } from "${ROOT}/ffi/pidfd.ts";
-      import { bootTime, setTimerfd, timerfd } from "${ROOT}/ffi/wait.ts";
+      import { datagramSocket } from "${ROOT}/ffi/socket.ts";
+      import {
+        bootTime, intervalTimerfd, setTimerfd, setTimerInterval, timerfd,
+      } from "${ROOT}/ffi/wait.ts";
       Deno.chdir(${JSON.stringify(box.dir)});
       ${before};
       const watched = [${watched}];
@@ -112,6 +118,7 @@ export class Sleeper {
         argv: [${argv.map(expressionOf)}],
         env: [${env.map(expressionOf)}],
         guard: ${guard},
+        pings: ${pings},
       });
       fexecve(memfdProgram("image", image), [${shown.map(expressionOf)}]);`,
       { under },

@@ -10,8 +10,13 @@ import {
   read,
   setCloseOnExec,
 } from "../../ffi/descriptor.ts";
-import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
-import { environment, getenv, setenv } from "../../ffi/environment.ts";
+import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import {
+  environment,
+  getenv,
+  setenv,
+  unsetenv,
+} from "../../ffi/environment.ts";
 import {
   absolutePath,
   checkExecutable,
@@ -24,7 +29,7 @@ import {
   statFile,
 } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { execvp, getppid, readyToExec } from "../../ffi/process.ts";
+import { execvp, getpid, getppid, readyToExec } from "../../ffi/process.ts";
 import { setDisposition, setSignalMask } from "../../ffi/signal.ts";
 import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";
@@ -36,10 +41,12 @@ import {
   OutputError,
   putInPlace,
 } from "../output_file.ts";
+import type { ReadyMeans } from "../readiness.ts";
 import { daemonizePostDetach, type Detachment } from "../post_detach.ts";
 import {
   enterSurroundings,
   environmentIn,
+  nameOf,
   setLimits,
   type Surroundings,
   SurroundingsError,
@@ -49,8 +56,6 @@ import { holdLogFile, keepConsole, moveConsole } from "../vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("tend");
 
-/** Where a command says that it is ready. */
-const NOTIFY_SOCKET = "NOTIFY_SOCKET";
 const COLON = ":".charCodeAt(0);
 /** Where a shell looks without PATH; what glibc's `confstr()` says. */
 const DEFAULT_PATH = "/bin:/usr/bin";
@@ -222,12 +227,15 @@ export function becomeCommand(
       setDisposition(signal, ignored ? "ignore" : "default");
     }
     // Whatever else the command's environment is to be.
-    const { notifySocket } = daemon.means;
-    if (notifySocket !== undefined) setenv(NOTIFY_SOCKET, notifySocket);
+    const ours = variablesOf(daemon.means);
+    for (const [name, value] of Object.entries(ours)) {
+      if (value === undefined) unsetenv(name);
+      else setenv(name, value);
+    }
     let exec: () => never = () => execvp(command.path, command.argv);
     if (surroundings !== undefined) {
       const env = environmentIn(
-        withNotifySocket(surroundings, notifySocket),
+        withVariables(surroundings, ours),
         environment(),
       );
       exec = readyToExec(command.path, command.argv, env);
@@ -258,13 +266,34 @@ export function becomeCommand(
   }
 }
 
-function withNotifySocket(
+/** Variables with their values; without one, a variable is not set. */
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/**
+ * What tells a command where to say something of itself. One that has a place of
+ * ours has nothing to say to a service manager of its caller's.
+ */
+function variablesOf({ notifySocket, watchdog }: ReadyMeans): Variables {
+  if (notifySocket === undefined) return {};
+  const isWatched = watchdog !== undefined;
+  return {
+    NOTIFY_SOCKET: notifySocket,
+    WATCHDOG_USEC: isWatched ? `${Math.round(watchdog * 1000)}` : undefined,
+    // Not for those that it starts, and that may have the same library.
+    WATCHDOG_PID: isWatched ? `${getpid()}` : undefined,
+  };
+}
+
+function withVariables(
   surroundings: Surroundings,
-  notifySocket: CString | undefined,
+  variables: Variables,
 ): Surroundings {
-  if (notifySocket === undefined) return surroundings;
-  const entry = concat(toBytes(`${NOTIFY_SOCKET}=`), toBytes(notifySocket));
-  return { ...surroundings, env: [...surroundings.env, entry] };
+  const kept = surroundings.env
+    .filter((entry) => !Object.hasOwn(variables, nameOf(entry)));
+  const ours = Object.entries(variables)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => toBytes(`${name}=${value}`));
+  return { ...surroundings, env: [...kept, ...ours] };
 }
 
 /**

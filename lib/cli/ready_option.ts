@@ -27,6 +27,13 @@ export const READY_OPTIONS = [
     help: "with --ready, stop COMMAND that is not ready after\n" +
       "so long (default: 60s)",
   },
+  {
+    name: "watchdog",
+    value: "required",
+    placeholder: "DURATION",
+    help: "kill COMMAND, as one that has crashed, when it does\n" +
+      "not say WATCHDOG=1 to NOTIFY_SOCKET for so long",
+  },
 ] as const satisfies readonly Option[];
 
 const TIMEOUT = "60s";
@@ -73,7 +80,7 @@ export function parseReady(
   if (how === undefined && timeout !== undefined) {
     throw new UsageError("option --ready-timeout needs --ready");
   }
-  const milliseconds = parseTimeout(timeout ?? TIMEOUT);
+  const milliseconds = parseTime("ready-timeout", timeout ?? TIMEOUT);
   const ready = parseHow(how ?? "exec", milliseconds);
   if (ready?.how === "delay" && Number(ready.operand) >= milliseconds) {
     throw new UsageError(
@@ -83,6 +90,17 @@ export function parseReady(
     );
   }
   return ready;
+}
+
+/**
+ * How often a command has to say that it works.
+ *
+ * @param text What `--watchdog` says, if it was given.
+ * @returns Milliseconds, if it was given.
+ * @throws {UsageError} When it is not valid.
+ */
+export function parseWatchdog(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseTime("watchdog", text);
 }
 
 function parseHow(text: string, timeout: number): Readiness | undefined {
@@ -115,14 +133,14 @@ function parseHow(text: string, timeout: number): Readiness | undefined {
   }
 }
 
-function parseTimeout(text: string): number {
+function parseTime(option: string, text: string): number {
   try {
     const milliseconds = parseDuration(text);
     if (milliseconds === 0) throw new TypeError("no time at all");
     return milliseconds;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(`option --ready-timeout=${text}: ${error.message}`);
+    throw new UsageError(`option --${option}=${text}: ${error.message}`);
   }
 }
 

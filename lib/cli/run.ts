@@ -20,6 +20,7 @@ import type { MonitorState, Outputs, Readiness } from "../monitor_state.ts";
 import { lastValue, UsageError } from "../options.ts";
 import { checkOutputs } from "../output_file.ts";
 import { makePidfileName, makeRundirFor } from "../pidfile.ts";
+import { takeServiceManager } from "../service_manager.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { checkLogFilePlace, checkPidfilePlace } from "../unsafe_place.ts";
 import { setLevels } from "../vlog_levels.ts";
@@ -27,7 +28,7 @@ import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand, findCommand } from "./command.ts";
 import { readOutputs } from "./output_options.ts";
 import { rehearse } from "./rehearsal.ts";
-import { parseReady } from "./ready_option.ts";
+import { parseReady, parseWatchdog } from "./ready_option.ts";
 import {
   RUN_OPTION_GROUPS,
   type RunOption,
@@ -107,6 +108,7 @@ interface Request {
   readonly outputs: Outputs | undefined;
   readonly keepFds: readonly number[];
   readonly ready: Readiness | undefined;
+  readonly watchdog: number | undefined;
 }
 
 /**
@@ -130,7 +132,7 @@ export function run(
     );
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
-  const { flags, pidfile, logFile, restarting, ready } = request;
+  const { flags, pidfile, logFile, restarting, ready, watchdog } = request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
   const { surroundings, outputs } = request;
@@ -144,9 +146,10 @@ export function run(
     surroundings,
     outputs,
   };
-  const staysOnlyToWatch = ready !== undefined ||
+  const staysToWatch = ready !== undefined || watchdog !== undefined ||
     outputs?.logging !== undefined ||
     (pidfile !== undefined && !flags.has("exec"));
+  const supervise = restarting.policy ?? (staysToWatch ? "no" : undefined);
   const plan: DaemonPlan = {
     name: request.name,
     detach,
@@ -154,10 +157,15 @@ export function run(
     monitorLeaves: true,
     pidfile,
     overwritePidfile: flags.has("overwrite-pidfile"),
-    supervise: restarting.policy ?? (staysOnlyToWatch ? "no" : undefined),
+    supervise,
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
     ready,
+    watchdog,
+    // Any other process of ours is none that the manager would believe.
+    managerSocket: supervise !== undefined && !detach
+      ? takeServiceManager()
+      : undefined,
     sleepAfter: request.sleepAfter,
     keepFds: request.keepFds,
     command,
@@ -255,6 +263,13 @@ function readOptions(
         "stays, to see whether COMMAND is ready",
     );
   }
+  const watchdog = parseWatchdog(last("watchdog"));
+  if (flags.has("exec") && watchdog !== undefined) {
+    throw new UsageError(
+      "options --exec and --watchdog exclude each other: a tend stays, to see " +
+        "whether COMMAND works",
+    );
+  }
   const outputs = readOutputs(given);
   if (flags.has("exec") && outputs?.logging !== undefined) {
     const other = flags.has("log-rotate") ? "log-rotate" : "log-timestamps";
@@ -282,6 +297,7 @@ function readOptions(
     outputs,
     keepFds: keptFds(given),
     ready,
+    watchdog,
   };
 }
 

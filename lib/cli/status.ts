@@ -36,6 +36,7 @@ const STATUS_OF: Record<DaemonState, 0 | 1 | 3 | 4> = {
   running: 0,
   starting: 0,
   notReady: 0,
+  hung: 0,
   timedOut: 0,
   restarting: 0,
   stopping: 0,

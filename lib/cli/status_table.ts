@@ -14,6 +14,7 @@ const STATES: Record<DaemonState, readonly [word: string, colour: number]> = {
   running: ["running", 32],
   starting: ["starting", 33],
   notReady: ["not ready", 33],
+  hung: ["hung", 31],
   timedOut: ["not ready in time", 31],
   restarting: ["restarting", 33],
   stopping: ["stopping", 33],

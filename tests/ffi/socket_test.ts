@@ -2,10 +2,12 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { LibcError } from "../../ffi/libc.ts";
 import {
+  abstractAddress,
   accepts,
   datagramSocket,
   LONGEST_SOCKET_PATH,
   receive,
+  sendDatagram,
   tcpAddress,
   unixAddress,
 } from "../../ffi/socket.ts";
@@ -133,4 +135,47 @@ s.sendmsg([b"fds"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, f)], 0, a)`,
     assertEquals(decode(receive(socket.number, 100)!.bytes), "fds");
     assertEquals(openFdCount(), fds);
   },
+});
+
+Deno.test("sendDatagram() sends to who has the name, with who we are", async () => {
+  await using box = await Sandbox.create();
+  const name = `tend/test/${crypto.randomUUID()}`;
+  using socket = disposable(datagramSocket(name));
+  const fds = openFdCount();
+  sendDatagram(abstractAddress(name), "one", 1000);
+  assertEquals(receive(socket.number, 100), {
+    bytes: encode("one"),
+    isCut: false,
+    uid: geteuid(),
+  });
+  const isRefused = "sendto failed (Connection refused)";
+  const nobody = abstractAddress(`${name}/other`);
+  assertThrows(() => sendDatagram(nobody, "one", 1000), LibcError, isRefused);
+  assertThrows(
+    () => sendDatagram(unixAddress(box.path("none")), "one", 1000),
+    LibcError,
+    "sendto failed (No such file or directory)",
+  );
+  assertEquals(openFdCount(), fds);
+});
+
+Deno.test("sendDatagram() does not wait for ever for room", () => {
+  const name = `tend/test/${crypto.randomUUID()}`;
+  using _ = disposable(datagramSocket(name));
+  assertThrows(
+    () => {
+      for (;;) sendDatagram(abstractAddress(name), "one", 5);
+    },
+    LibcError,
+    "sendto failed (Resource temporarily unavailable)",
+  );
+});
+
+Deno.test("abstractAddress() takes the longest name, and no longer one", () => {
+  abstractAddress("a".repeat(LONGEST_SOCKET_PATH));
+  assertThrows(
+    () => abstractAddress("a".repeat(LONGEST_SOCKET_PATH + 1)),
+    LibcError,
+    "File name too long",
+  );
 });

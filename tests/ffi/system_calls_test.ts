@@ -52,6 +52,8 @@ const CALLS: Record<SystemCall, true> = {
   clock_gettime: true,
   renameat: true,
   execveat: true,
+  recvmsg: true,
+  timerfd_settime: true,
 };
 
 /** Makes a call that fails, if it can, since all its operands are -1. */

@@ -7,6 +7,7 @@ import {
 } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertGreaterOrEqual } from "@std/assert/greater-or-equal";
+import { assertLessOrEqual } from "@std/assert/less-or-equal";
 import { assertMatch } from "@std/assert/match";
 import { assertThrows } from "@std/assert/throws";
 import { LibcError } from "../../ffi/libc.ts";
@@ -15,7 +16,10 @@ import {
   eventfd,
   inotifyChanges,
   inotifyWrites,
+  intervalTimerfd,
+  overdueBy,
   setTimerfd,
+  setTimerInterval,
   timerfd,
   waitReadable,
 } from "../../ffi/wait.ts";
@@ -211,6 +215,33 @@ Deno.test("inotifyWrites() keeps no descriptor when there is no such file", asyn
   const before = openFdCount();
   assertThrows(() => inotifyWrites(box.path("none")), LibcError);
   assertEquals(openFdCount(), before);
+});
+
+Deno.test("overdueBy() says for how long an interval has been over, once", () => {
+  const fd = intervalTimerfd();
+  using _ = disposable(fd);
+  assertEquals([overdueBy(fd), closesOnExec(fd)], [undefined, true]);
+  const before = performance.now();
+  setTimerInterval(fd, 20);
+  // Twice and more: it tells by that how late we are.
+  while (performance.now() < before + 65) waitReadable([fd], 5);
+  const late = overdueBy(fd)!;
+  assertGreaterOrEqual(late, 40);
+  assertLessOrEqual(late, performance.now() - before - 20);
+  setTimerInterval(fd, 1e6);
+  assertEquals(overdueBy(fd), undefined);
+});
+
+Deno.test("setTimerInterval() begins anew each time, and ends by 0", () => {
+  const fd = intervalTimerfd();
+  using _ = disposable(fd);
+  setTimerInterval(fd, 1);
+  waitReadable([fd]);
+  setTimerInterval(fd, 1e6);
+  assertEquals(waitReadable([fd], 0), undefined);
+  setTimerInterval(fd, 1);
+  setTimerInterval(fd, 0);
+  assertEquals(waitReadable([fd], 20), undefined);
 });
 
 Deno.test("eventfd() can be read when something was written to it, and once", () => {

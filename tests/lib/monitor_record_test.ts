@@ -23,6 +23,14 @@ Deno.test("decodeMonitorState() is what encodeMonitorState() was given", () => {
   });
 });
 
+Deno.test("decodeMonitorState() finds the socket for messages of an older tend", () => {
+  const how = "notify" as const;
+  const ready = { how, operand: "", timeout: 1 };
+  const state = { ...anyState(new Random(1)), ready, messagesFd: 7 };
+  const { messagesFd: _, ...older } = asText({ ...state, readinessFd: 7 });
+  assertEquals(decodeMonitorState(older), { ...state, readinessFd: -1 });
+});
+
 /** Says what it is not of a state, or decodes to one that can be encoded. */
 function decodesOrThrows(value: unknown): void {
   let state: MonitorState;

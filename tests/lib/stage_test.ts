@@ -20,8 +20,9 @@ import {
   takeStage,
 } from "../../lib/stage.ts";
 import type { Logger, MonitorState } from "../../lib/monitor_state.ts";
+import { notifySocket } from "../../lib/notify_socket.ts";
 import { signalfd } from "../../ffi/signal.ts";
-import { eventfd, timerfd } from "../../ffi/wait.ts";
+import { eventfd, intervalTimerfd, timerfd } from "../../ffi/wait.ts";
 import { forAny, Random } from "../random.ts";
 import { CONFIG, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -272,7 +273,13 @@ function wokenStage(changes: Partial<MonitorState>): Stage {
   for (const fd of [signalFd, deadlineFd, monitorFd, keptFd, cwdFd]) {
     setCloseOnExec(fd, false);
   }
-  const none = { startupFd: -1, notifyFd: -1, readinessFd: -1 };
+  const none = {
+    startupFd: -1,
+    notifyFd: -1,
+    readinessFd: -1,
+    messagesFd: -1,
+    watchdogFd: -1,
+  };
   const state = {
     ...anyState(new Random(1)),
     log: undefined,
@@ -287,15 +294,17 @@ function wokenStage(changes: Partial<MonitorState>): Stage {
 }
 
 Deno.test("takeStage() takes a monitor's, closes the program that was kept for it, and has the rest closed on exec", () => {
-  const stage = wokenStage({ phase: "backingOff" });
+  const [messagesFd, watchdogFd] = [notifySocket().fd, intervalTimerfd()];
+  for (const fd of [messagesFd, watchdogFd]) setCloseOnExec(fd, false);
+  const fds = { messagesFd, watchdogFd };
+  const stage = wokenStage({ phase: "backingOff", ...fds });
   assertEquals(take(encodeStage(stage, Deno.pid)), stage);
   assert(stage.role === "woken");
   const { state: { signalFd, deadlineFd, monitorFd }, keptFd, cwdFd } = stage;
-  assertEquals(
-    [signalFd, deadlineFd, monitorFd, keptFd, cwdFd].map(closesOnExec),
-    [true, true, true, undefined, undefined],
-  );
-  [signalFd, deadlineFd, monitorFd].forEach(close);
+  const kept = [signalFd, deadlineFd, monitorFd, messagesFd, watchdogFd];
+  assertEquals(kept.map(closesOnExec), kept.map(() => true));
+  assertEquals([keptFd, cwdFd].map(closesOnExec), [undefined, undefined]);
+  kept.forEach(close);
 });
 
 Deno.test("takeStage() refuses a monitor's from its parent", () => {
@@ -415,7 +424,14 @@ function existsFile(path: string): boolean {
   }
 }
 
-for (const name of ["signalFd", "deadlineFd", "monitorFd"] as const) {
+const CHECKED = [
+  "signalFd",
+  "deadlineFd",
+  "monitorFd",
+  "messagesFd",
+  "watchdogFd",
+] as const;
+for (const name of CHECKED) {
   Deno.test(`takeStage() refuses a monitor's whose ${name} is something else`, () => {
     const { readFd, writeFd } = pipe2();
     setCloseOnExec(readFd, false);
