@@ -13,7 +13,15 @@ const OPERANDS = 6;
 const STEP_SIZE = (2 + OPERANDS + 3) * WORD;
 
 /** What a step may be that is no system call, and its number. */
-const OWN = { return: -1, differ: -2, decimal: -3, invoke: -4 } as const;
+const OWN = {
+  return: -1,
+  differ: -2,
+  decimal: -3,
+  invoke: -4,
+  multiplyAdd: -5,
+  divide: -6,
+  copy: -7,
+} as const;
 
 /** A word of a script, to be an operand by what is in it then. */
 export interface Cell {
@@ -56,6 +64,16 @@ interface Step extends Successors {
  */
 export function addressOf({ cell }: Cell): Place {
   return { place: cell };
+}
+
+/**
+ * Successors for which the result does not matter.
+ *
+ * @param next The label of the step that follows.
+ * @returns They.
+ */
+export function goingOn(next: string): Successors {
+  return { failed: next, zero: next, positive: next };
 }
 
 /** A script that is being written. */
@@ -138,7 +156,7 @@ export class CallScript {
   /**
    * Adds a step.
    *
-   * @param label Its name among the steps.
+   * @param label Its name among the steps; empty where none leads to it.
    * @param call The system call, or what it is else.
    * @param operands Its operands, at most six.
    * @param successors Which step follows.
@@ -152,7 +170,9 @@ export class CallScript {
     if (operands.length > OPERANDS) {
       throw new Error(`${label}: too many operands`);
     }
-    if (this.#labels.has(label)) throw new Error(`two steps ${label}`);
+    if (label !== "" && this.#labels.has(label)) {
+      throw new Error(`two steps ${label}`);
+    }
     const cells = operands.map((operand) => this.#operand(operand));
     while (cells.length < OPERANDS) cells.push(this.#zero);
     const at = this.#take(STEP_SIZE);
@@ -161,6 +181,48 @@ export class CallScript {
       : systemCall(call as SystemCall, this.#machine);
     this.#labels.set(label, at);
     this.#steps.push({ at, number, cells, ...successors });
+  }
+
+  /**
+   * Adds a step that puts a value into a word.
+   *
+   * @param label Its name, as that of any {@linkcode step}.
+   * @param cell The word.
+   * @param value The value.
+   * @param next Which step follows.
+   */
+  assign(label: string, cell: Cell, value: Operand, next?: string): void {
+    const after = next === undefined ? {} : goingOn(next);
+    this.add(label, value, 0, { ...after, result: cell });
+  }
+
+  /**
+   * Adds a step whose result is the sum of two operands.
+   *
+   * @param label Its name, as that of any {@linkcode step}.
+   * @param a The one.
+   * @param b The other.
+   * @param successors Where the sum goes, and which step follows.
+   */
+  add(label: string, a: Operand, b: Operand, successors: Successors): void {
+    this.step(label, "multiplyAdd", [a, 1, b], successors);
+  }
+
+  /**
+   * Adds a step whose result is a difference: which of two is larger.
+   *
+   * @param label Its name, as that of any {@linkcode step}.
+   * @param a What something is taken from.
+   * @param b What is taken from it.
+   * @param successors Where the difference goes, and which step follows.
+   */
+  subtract(
+    label: string,
+    a: Operand,
+    b: Operand,
+    successors: Successors,
+  ): void {
+    this.step(label, "multiplyAdd", [b, -1, a], successors);
   }
 
   /**

@@ -84,13 +84,15 @@ export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
 export const O_NOCTTY = 0o400;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 /** Only to be executed, not to be read. */
 export const O_PATH = 0o10000000;
-/** Differs between the two architectures. */
-export const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+/** `O_NOFOLLOW` of each machine. */
+export const NOFOLLOW = { x86_64: 0o400000, aarch64: 0o100000 } as const;
+export const O_NOFOLLOW: number = NOFOLLOW[Deno.build.arch];
 
 /** Paths are taken from the working directory. */
 export const AT_FDCWD = -100;

@@ -5,10 +5,19 @@
  *
  * A step is 11 words: the number of the system call, the addresses of its six
  * operands, the address where its result goes, and the addresses of the steps
- * that follow a result below, equal to and above 0. Four numbers below 0 are no
- * system calls: -1 returns to the caller, -2 asks whether the words at two
- * addresses differ, -3 writes its first operand in decimal, with a line feed, to
- * the address that is its second, -4 calls the function at its first operand.
+ * that follow a result below, equal to and above 0. Seven numbers below 0 are no
+ * system calls:
+ *
+ * - -1 returns to the caller;
+ * - -2 asks whether the words at two addresses differ;
+ * - -3 writes its first operand in decimal, with a line feed, to the address that
+ *   is its second;
+ * - -4 calls the function at its first operand;
+ * - -5 multiplies two operands and adds a third;
+ * - -6 divides, without a sign, and has the quotient;
+ * - -7 copies to one address from another so many bytes, or through the first
+ *   that is its fourth operand. It has how many that were, and that number below
+ *   0 when there is no such byte. Behind it others may have been overwritten.
  *
  * @module
  */
@@ -70,13 +79,67 @@ export const INTERPRETER: Readonly<
     ["eb ac", "jmp step"],
     // A number below 0 is no system call.
     ["48 ff c0", "own: inc %rax"],
-    ["74 5b", "jz return"],
+    ["0f 84 00 01 00 00", "jz return"],
     ["48 ff c0", "inc %rax"],
-    ["74 49", "jz compare"],
+    ["0f 84 9d 00 00 00", "jz compare"],
     ["48 ff c0", "inc %rax"],
-    ["75 3e", "jnz invoke"],
+    ["0f 84 ad 00 00 00", "jz decimal"],
+    ["48 ff c0", "inc %rax"],
+    ["0f 84 9b 00 00 00", "jz invoke"],
+    ["48 ff c0", "inc %rax"],
+    ["74 6c", "jz multiply"],
+    ["48 ff c0", "inc %rax"],
+    ["74 74", "jz divide"],
+    // Copies through a byte: 16 at once for as long as so many are left, so that
+    // what is copied behind it is within what may be copied.
+    ["66 41 0f 6e ca", "movd %r10d, %xmm1"],
+    ["66 0f 60 c9", "punpcklbw %xmm1, %xmm1"],
+    ["f2 0f 70 c9 00", "pshuflw $0, %xmm1, %xmm1"],
+    ["66 0f 70 c9 00", "pshufd $0, %xmm1, %xmm1"],
+    ["31 c0", "xor %eax, %eax"],
+    ["48 8d 48 10", "wide: lea 16(%rax), %rcx"],
+    ["48 39 d1", "cmp %rdx, %rcx"],
+    ["77 29", "ja narrow"],
+    ["f3 0f 6f 04 06", "movdqu (%rsi,%rax,1), %xmm0"],
+    ["f3 0f 7f 04 07", "movdqu %xmm0, (%rdi,%rax,1)"],
+    ["66 0f 74 c1", "pcmpeqb %xmm1, %xmm0"],
+    ["66 44 0f d7 c0", "pmovmskb %xmm0, %r8d"],
+    ["48 89 c8", "mov %rcx, %rax"],
+    ["45 85 c0", "test %r8d, %r8d"],
+    ["74 dc", "jz wide"],
+    ["45 0f bc c0", "bsf %r8d, %r8d"],
+    ["4a 8d 44 00 f1", "lea -15(%rax,%r8,1), %rax"],
+    ["e9 6b ff ff ff", "jmp result"],
+    ["48 39 d0", "narrow: cmp %rdx, %rax"],
+    ["74 13", "je absent"],
+    ["8a 0c 06", "mov (%rsi,%rax,1), %cl"],
+    ["88 0c 07", "mov %cl, (%rdi,%rax,1)"],
+    ["48 ff c0", "inc %rax"],
+    ["44 38 d1", "cmp %r10b, %cl"],
+    ["75 ed", "jne narrow"],
+    ["e9 53 ff ff ff", "jmp result"],
+    ["48 f7 d8", "absent: neg %rax"],
+    ["e9 4b ff ff ff", "jmp result"],
+    // The first two multiplied, and the third added.
+    ["48 0f af fe", "multiply: imul %rsi, %rdi"],
+    ["48 8d 04 17", "lea (%rdi,%rdx,1), %rax"],
+    ["e9 3e ff ff ff", "jmp result"],
+    ["48 89 f8", "divide: mov %rdi, %rax"],
+    ["31 d2", "xor %edx, %edx"],
+    ["48 f7 f6", "div %rsi"],
+    ["e9 31 ff ff ff", "jmp result"],
+    // Whether two words differ.
+    ["31 c0", "compare: xor %eax, %eax"],
+    ["48 8b 0f", "mov (%rdi), %rcx"],
+    ["48 3b 0e", "cmp (%rsi), %rcx"],
+    ["0f 95 c0", "setne %al"],
+    ["e9 21 ff ff ff", "jmp result"],
+    // A function of the C library that returns an int.
+    ["ff d7", "invoke: call *%rdi"],
+    ["48 98", "cltq"],
+    ["e9 18 ff ff ff", "jmp result"],
     // Writes a number in decimal, with a line feed: how many digits, then each.
-    ["48 89 f8", "mov %rdi, %rax"],
+    ["48 89 f8", "decimal: mov %rdi, %rax"],
     ["b9 0a 00 00 00", "mov $10, %ecx"],
     ["49 89 f0", "mov %rsi, %r8"],
     ["49 ff c0", "count: inc %r8"],
@@ -96,17 +159,7 @@ export const INTERPRETER: Readonly<
     ["75 ed", "jnz digit"],
     ["48 89 f8", "mov %rdi, %rax"],
     ["48 29 f0", "sub %rsi, %rax"],
-    ["eb 93", "jmp result"],
-    // A function of the C library that returns an int.
-    ["ff d7", "invoke: call *%rdi"],
-    ["48 98", "cltq"],
-    ["eb 8d", "jmp result"],
-    // Whether two words differ.
-    ["31 c0", "compare: xor %eax, %eax"],
-    ["48 8b 0f", "mov (%rdi), %rcx"],
-    ["48 3b 0e", "cmp (%rsi), %rcx"],
-    ["0f 95 c0", "setne %al"],
-    ["eb 80", "jmp result"],
+    ["e9 d7 fe ff ff", "jmp result"],
     ["5b", "return: pop %rbx"],
     ["c3", "ret"],
   ],
@@ -156,13 +209,65 @@ export const INTERPRETER: Readonly<
     ["17ffffeb", "b step"],
     // A number below 0 is no system call.
     ["b1000508", "own: adds x8, x8, #1"],
-    ["540003a0", "b.eq return"],
+    ["54000860", "b.eq return"],
     ["b1000508", "adds x8, x8, #1"],
-    ["540002c0", "b.eq compare"],
+    ["54000520", "b.eq compare"],
     ["b1000508", "adds x8, x8, #1"],
-    ["54000221", "b.ne invoke"],
+    ["540005e0", "b.eq decimal"],
+    ["b1000508", "adds x8, x8, #1"],
+    ["54000540", "b.eq invoke"],
+    ["b1000508", "adds x8, x8, #1"],
+    ["540003e0", "b.eq multiply"],
+    ["b1000508", "adds x8, x8, #1"],
+    ["540003e0", "b.eq divide"],
+    // Copies through a byte: 16 at once for as long as so many are left, so that
+    // what is copied behind it is within what may be copied.
+    ["4e010c61", "dup v1.16b, w3"],
+    ["d2800009", "mov x9, #0"],
+    ["9100412a", "wide: add x10, x9, #16"],
+    ["eb02015f", "cmp x10, x2"],
+    ["540001a8", "b.hi narrow"],
+    ["3ce96820", "ldr q0, [x1, x9]"],
+    ["3ca96800", "str q0, [x0, x9]"],
+    ["6e218c00", "cmeq v0.16b, v0.16b, v1.16b"],
+    // Four bits for each byte.
+    ["0f0c8400", "shrn v0.8b, v0.8h, #4"],
+    ["9e66000b", "fmov x11, d0"],
+    ["aa0a03e9", "mov x9, x10"],
+    ["b4fffeeb", "cbz x11, wide"],
+    ["dac0016b", "rbit x11, x11"],
+    ["dac0116b", "clz x11, x11"],
+    ["8b4b0929", "add x9, x9, x11, lsr #2"],
+    ["d1003d20", "sub x0, x9, #15"],
+    ["17ffffda", "b result"],
+    ["eb02012a", "narrow: subs x10, x9, x2"],
+    ["54000100", "b.eq absent"],
+    ["3869682a", "ldrb w10, [x1, x9]"],
+    ["3829680a", "strb w10, [x0, x9]"],
+    ["91000529", "add x9, x9, #1"],
+    ["6b23015f", "cmp w10, w3, uxtb"],
+    ["54ffff41", "b.ne narrow"],
+    ["aa0903e0", "mov x0, x9"],
+    ["17ffffd1", "b result"],
+    ["cb0903e0", "absent: neg x0, x9"],
+    ["17ffffcf", "b result"],
+    // The first two multiplied, and the third added.
+    ["9b010800", "multiply: madd x0, x0, x1, x2"],
+    ["17ffffcd", "b result"],
+    ["9ac10800", "divide: udiv x0, x0, x1"],
+    ["17ffffcb", "b result"],
+    // Whether two words differ.
+    ["f9400000", "compare: ldr x0, [x0]"],
+    ["f9400021", "ldr x1, [x1]"],
+    ["eb01001f", "cmp x0, x1"],
+    ["9a9f07e0", "cset x0, ne"],
+    ["17ffffc6", "b result"],
+    // A function of the C library that returns an int.
+    ["d63f0000", "invoke: blr x0"],
+    ["93407c00", "sxtw x0, w0"],
+    ["17ffffc3", "b result"],
     // Writes a number in decimal, with a line feed: how many digits, then each.
-    ["d2800149", "mov x9, #10"],
+    ["d2800149", "decimal: mov x9, #10"],
     ["aa0003ea", "mov x10, x0"],
     ["aa0103eb", "mov x11, x1"],
     ["9100056b", "count: add x11, x11, #1"],
@@ -177,17 +282,7 @@ export const INTERPRETER: Readonly<
     ["aa0a03e0", "mov x0, x10"],
     ["b5ffff60", "cbnz x0, digit"],
     ["cb010180", "sub x0, x12, x1"],
-    ["17ffffe1", "b result"],
-    // A function of the C library that returns an int.
-    ["d63f0000", "invoke: blr x0"],
-    ["93407c00", "sxtw x0, w0"],
-    ["17ffffde", "b result"],
-    // Whether two words differ.
-    ["f9400000", "compare: ldr x0, [x0]"],
-    ["f9400021", "ldr x1, [x1]"],
-    ["eb01001f", "cmp x0, x1"],
-    ["9a9f07e0", "cset x0, ne"],
-    ["17ffffd9", "b result"],
+    ["17ffffb3", "b result"],
     ["a8c17bf3", "return: ldp x19, x30, [sp], #16"],
     ["d65f03c0", "ret"],
   ],

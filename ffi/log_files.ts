@@ -1,0 +1,271 @@
+/**
+ * The files of a logger, `logger.ts`: how its script rotates and reopens them.
+ *
+ * A rotation renames `FILE.1` to `FILE.2` and so on, then `FILE` to `FILE.1`, and
+ * makes a new `FILE`. It begins behind the first number for which there is no
+ * file: where one that was interrupted has left a gap, nothing has to go.
+ *
+ * Nothing of this may lose a byte. Until a new file is open the logger writes to
+ * the one it has, whatever that is called by then.
+ *
+ * @module
+ */
+import {
+  addressOf,
+  type CallScript,
+  type Cell,
+  goingOn,
+  type Place,
+} from "./call_script.ts";
+import { type CString, cString } from "./c_string.ts";
+import { O_CLOEXEC } from "./descriptor.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  NOFOLLOW,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_WRONLY,
+} from "./file.ts";
+
+/** What is done with a file that has become large. */
+export interface Rotation {
+  /** How large a file may become, in bytes, but for a line longer than that. */
+  readonly size: number;
+  /** How many older files are kept, from 1 to 999. */
+  readonly count: number;
+}
+
+/** No file becomes as large; twice as much is still a number of 64 bits. */
+const UNLIMITED = 2n ** 60n;
+/** Permission bits of a new file, less the umask. */
+const MODE = 0o640;
+const MODE_BITS = 0o1000;
+const SEEK_END = 2;
+const CLOCK_REALTIME = 0;
+/** The kernel's `struct stat`: in which word the permission bits come first. */
+const STAT = {
+  size: 144,
+  dev: 0,
+  ino: 8,
+  mode: { x86_64: 24, aarch64: 16 },
+} as const;
+/** `.`, three digits, and the line feed behind them that becomes a NUL. */
+const SUFFIX_ROOM = 5;
+
+/** Writes the steps that have to do with files, and knows their words. */
+export class LogFiles {
+  /** The descriptor of `FILE`. */
+  readonly output: Cell;
+  /** How large it is. */
+  readonly size: Cell;
+  /** How large it may become. */
+  readonly limit: Cell;
+  /** Above 0 when it is to be reopened. */
+  readonly wanted: Cell;
+  /** A `struct timespec`: when the last piece came, if that is known. */
+  readonly time: Place;
+  readonly #script: CallScript;
+  readonly #machine: typeof Deno.build.arch;
+  readonly #rotation: Rotation | undefined;
+  readonly #allowed: number | bigint;
+  readonly #name: Uint8Array<ArrayBuffer>;
+  readonly #path: Place;
+  readonly #fresh: Cell;
+  /** Above 0 when something is to be tried again in another second than that. */
+  readonly #failed: Cell;
+  readonly #failedAt: Cell;
+  /** 1 when that is to reopen the file. */
+  readonly #wantedLater: Cell;
+
+  /**
+   * @param script The script.
+   * @param machine The machine that it is for.
+   * @param output A descriptor of the file.
+   * @param file Its path.
+   * @param rotation When it is rotated, if ever.
+   */
+  constructor(
+    script: CallScript,
+    machine: typeof Deno.build.arch,
+    output: number,
+    file: CString,
+    rotation: Rotation | undefined,
+  ) {
+    this.#script = script;
+    this.#machine = machine;
+    this.#rotation = rotation;
+    this.#allowed = rotation?.size ?? UNLIMITED;
+    this.output = script.cell(output);
+    this.size = script.cell();
+    this.limit = script.cell(this.#allowed);
+    this.wanted = script.cell();
+    this.time = script.bytes(new Uint8Array(16));
+    this.#name = cString(file);
+    this.#path = script.bytes(this.#name);
+    this.#fresh = script.cell();
+    this.#failed = script.cell();
+    this.#failedAt = script.cell();
+    this.#wantedLater = script.cell();
+  }
+
+  /** Adds a step that asks for the time. */
+  askTime(label: string): void {
+    this.#script.step(label, "clock_gettime", [CLOCK_REALTIME, this.time]);
+  }
+
+  /** Adds a step that finds out how large the file is: 0 for what is none. */
+  measure(label: string, next: string): void {
+    const found = this.#script.cell();
+    this.#script.step(label, "lseek", [this.output, 0, SEEK_END], {
+      result: found,
+      failed: next,
+      zero: next,
+    });
+    this.#script.assign("", this.size, found, next);
+  }
+
+  /**
+   * Adds the steps that have what has failed tried again, if that was in another
+   * second.
+   *
+   * @param label Where they begin.
+   * @param next What follows.
+   * @param hasTime Whether the time is known there.
+   */
+  retry(label: string, next: string, hasTime: boolean): void {
+    const script = this.#script;
+    script.subtract(label, this.#failed, 0, { zero: next });
+    if (!hasTime) this.askTime("");
+    const seconds = [this.time, addressOf(this.#failedAt)];
+    script.step("", "differ", seconds, { zero: next });
+    script.assign("", this.#failed, 0);
+    script.assign("", this.limit, this.#allowed);
+    script.add("", this.wanted, this.#wantedLater, { result: this.wanted });
+    script.assign("", this.#wantedLater, 0, next);
+  }
+
+  /**
+   * Adds the steps that rotate, `rotate`, and that reopen, `reopen`.
+   *
+   * @param next What follows in any case.
+   */
+  write(next: string): void {
+    if (this.#rotation) this.#rotate(this.#rotation.count, next);
+    this.#reopen(next);
+
+    const script = this.#script;
+    script.assign("reopen failed", this.#wantedLater, 1);
+    // Better too large a file than none.
+    script.assign("rotate failed", this.limit, UNLIMITED);
+    script.assign("", this.#failed, 1);
+    this.askTime("");
+    script.assign("", this.#failedAt, { cell: this.time.place }, next);
+  }
+
+  #rotate(count: number, next: string): void {
+    const script = this.#script;
+    const path = this.#path;
+    const [named, opened] = [0, 0].map(() =>
+      script.bytes(new Uint8Array(STAT.size))
+    ) as [Place, Place];
+    const [from, to] = [0, 0].map(() => this.#numbered()) as [Place, Place];
+    const [index, previous] = [script.cell(), script.cell()];
+    const noPath = script.bytes(cString(""));
+    const failed = "rotate failed";
+
+    const own = [AT_FDCWD, path, named, AT_SYMLINK_NOFOLLOW];
+    script.step("rotate", "newfstatat", own, { failed: "reopen" });
+    const ours = [this.output, noPath, opened, AT_EMPTY_PATH];
+    script.step("", "newfstatat", ours, { failed });
+    // Somebody else has rotated it: the name is another's file.
+    for (const at of [STAT.dev, STAT.ino]) {
+      const words = [named, opened].map(({ place }) => ({ place: place + at }));
+      script.step("", "differ", words, { positive: "reopen" });
+    }
+
+    script.assign("", index, 1);
+    this.#number("gap?", to, index);
+    const there = [AT_FDCWD, to, named, AT_SYMLINK_NOFOLLOW];
+    script.step("", "newfstatat", there, { failed: "shift" });
+    script.subtract("", index, count, { zero: "shift" });
+    script.add("", index, 1, { result: index, ...goingOn("gap?") });
+
+    this.#number("shift", to, index);
+    script.add("", index, -1, { result: previous, zero: "first" });
+    this.#number("", from, previous);
+    script.step("", "renameat", [AT_FDCWD, from, AT_FDCWD, to], { failed });
+    script.assign("", index, previous, "shift");
+
+    script.step("first", "renameat", [AT_FDCWD, path, AT_FDCWD, to], {
+      failed,
+    });
+    this.#open("", O_EXCL, failed);
+    // Whoever was allowed to read the one before can read this one.
+    const mode = { cell: opened.place + STAT.mode[this.#machine] };
+    const [above, bits] = [script.cell(), script.cell()];
+    script.step("", "divide", [mode, MODE_BITS], { result: above });
+    const product = [above, -MODE_BITS, mode];
+    script.step("", "multiplyAdd", product, { result: bits });
+    script.step("", "fchmod", [this.#fresh, bits]);
+    script.assign("", this.size, 0);
+    this.#become(next);
+  }
+
+  #reopen(next: string): void {
+    const script = this.#script;
+    const found = script.cell();
+    script.assign("reopen", this.wanted, 0);
+    this.#open("", 0, "reopen failed");
+    // A pipe or a terminal has no end.
+    script.step("", "lseek", [this.#fresh, 0, SEEK_END], {
+      result: found,
+      failed: "no file",
+    });
+    script.assign("", this.size, found);
+    script.assign("", this.limit, this.#allowed);
+    script.assign("", this.#wantedLater, 0);
+    script.assign("", this.#failed, 0);
+    this.#become(next);
+    script.step("no file", "close", [this.#fresh], goingOn("reopen failed"));
+  }
+
+  #open(label: string, more: number, failed: string): void {
+    const flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY |
+      O_CLOEXEC | NOFOLLOW[this.#machine] | more;
+    const operands = [AT_FDCWD, this.#path, flags, MODE];
+    this.#script.step(label, "openat", operands, {
+      result: this.#fresh,
+      failed,
+    });
+  }
+
+  #become(next: string): void {
+    this.#script.step("", "close", [this.output]);
+    this.#script.assign("", this.output, this.#fresh, next);
+  }
+
+  /** Makes room for the path with a number. */
+  #numbered(): Place {
+    const room = new Uint8Array(this.#name.length + SUFFIX_ROOM);
+    room.set(this.#name);
+    room[this.#name.length - 1] = ".".charCodeAt(0);
+    return this.#script.bytes(room);
+  }
+
+  /** Adds the steps that put a number there. */
+  #number(label: string, { place }: Place, index: Cell): void {
+    const script = this.#script;
+    const suffix = { place: place + this.#name.length };
+    const [length, end] = [script.cell(), script.cell()];
+    script.step(label, "decimal", [index, suffix], { result: length });
+    const last = { place: suffix.place - 1 };
+    script.add("", length, last, { result: end });
+    const nul = script.bytes(cString(""));
+    script.step("", "copy", [end, nul, 1, 0]);
+  }
+}
