@@ -3,25 +3,36 @@
  *
  * @module
  */
-import { close, read, writeFully } from "../ffi/descriptor.ts";
+import { close, O_CLOEXEC, readIfAny, writeFully } from "../ffi/descriptor.ts";
 import { O_NONBLOCK, O_RDWR, open } from "../ffi/file.ts";
-import type { Logger as Options } from "../ffi/logger.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import type { Rotation } from "../ffi/logger.ts";
+import { systemCall } from "../ffi/system_calls.ts";
 import type { Architecture } from "../scripts/elf_image.ts";
-import { emulator } from "./binutils.ts";
-import { fdsOf, isAlive, look } from "./proc.ts";
+import { ARCHITECTURES, emulator, lacks } from "./binutils.ts";
+import { isAlive, look } from "./proc.ts";
 import { ROOT, startProgram } from "./program.ts";
 import type { Finished, Running, Sandbox } from "./sandbox.ts";
 import { makeFifo } from "./sleepers.ts";
 
 const NAME = "logger test";
+/** `PIPE_BUF`: so much is written whole or not at all. */
+const ATOMIC = 4096;
+
+/** All machines, and whether what runs their programs is missing here. */
+export const MACHINES: { machine: Architecture; ignore: boolean }[] =
+  await Promise.all(ARCHITECTURES.map(async (machine) => ({
+    machine,
+    ignore: await lacks(emulator(machine)),
+  })));
 
 /** How a logger of a test is started. */
 export interface LoggerOptions {
   /** When it rotates. */
-  readonly rotation?: Options["rotation"];
+  readonly rotation?: Rotation;
   /** Whether it writes timestamps; it does not by default. */
   readonly timestamps?: boolean;
-  /** Its file; `log` in the sandbox by default. */
+  /** Its file, in the sandbox; `log` by default. */
   readonly file?: string;
   /** The machine that it is for; this one by default. */
   readonly machine?: Architecture;
@@ -33,23 +44,24 @@ export interface LoggerOptions {
 
 /** A logger, and the pipe to it. */
 export class TestLogger {
-  /** Its file. */
+  /** Its file, as this process finds it while it runs. */
   readonly file: string;
   readonly #box: Sandbox;
   readonly #running: Running;
-  #inputFd: number;
   readonly #ackFd: number;
+  #inputFd: number;
 
   private constructor(
     box: Sandbox,
     running: Running,
     file: string,
-    fds: [number, number],
+    [inputFd, ackFd]: readonly number[],
   ) {
+    this.file = file;
     this.#box = box;
     this.#running = running;
-    this.file = file;
-    [this.#inputFd, this.#ackFd] = fds;
+    this.#inputFd = inputFd!;
+    this.#ackFd = ackFd!;
   }
 
   /** Starts one, and waits until it waits for what is written. */
@@ -58,19 +70,18 @@ export class TestLogger {
     {
       rotation,
       timestamps = false,
-      file = box.path("log"),
+      file = "log",
       machine = Deno.build.arch,
       before = "",
       under = [],
     }: LoggerOptions = {},
   ): Promise<TestLogger> {
-    await makeFifo(box, "input");
-    await makeFifo(box, "ack");
-    // It reads the end when nobody has opened its input yet.
-    const fds = ["input", "ack"].map((name) =>
-      open(box.path(name), O_RDWR | O_NONBLOCK)
-    ) as [number, number];
-    const [qemu] = emulator(machine);
+    const fifos = ["input", "ack"];
+    for (const fifo of fifos) await makeFifo(box, fifo);
+    // It reads the end where nobody has opened its input.
+    const fds = fifos.map((fifo) =>
+      open(box.path(fifo), O_RDWR | O_NONBLOCK | O_CLOEXEC)
+    );
     const running = startProgram(
       box,
       `
@@ -86,7 +97,7 @@ export class TestLogger {
       } from "${ROOT}/ffi/signal.ts";
       Deno.chdir(${JSON.stringify(box.dir)});
       ${before};
-      const file = ${JSON.stringify(file)};
+      const file = ${JSON.stringify(box.path(file))};
       const fds = {
         input: open("input", O_RDONLY | O_NONBLOCK),
         output: open(file, O_WRONLY | O_APPEND | O_CREAT, 0o640),
@@ -102,25 +113,21 @@ export class TestLogger {
       }, "${machine}");
       setSignalMask(Array.from({ length: LAST_SIGNAL }, (_, i) => i + 1));
       for (const fd of Object.values(fds)) setCloseOnExec(fd, false);
-      const qemu = ${JSON.stringify(qemu)};
+      const [qemu] = ${JSON.stringify(emulator(machine))};
       if (qemu === undefined) {
         fexecve(memfdProgram("logger", image), ["logger"]);
-      } else {
-        Deno.writeFileSync("image", image, { mode: 0o755 });
-        execvp(qemu, [qemu, "./image"]);
-      }`,
+      }
+      Deno.writeFileSync("image", image, { mode: 0o755 });
+      execvp(qemu, [qemu, "./image"]);`,
       { under },
     );
-    const logger = new TestLogger(box, running, file, fds);
-    try {
-      await box.until("the logger waits", () => {
-        const { state, status } = look(logger.pid) ?? {};
-        return status?.get("Name") === NAME && state === "S";
-      });
-    } catch (error) {
-      throw new Error(running.stderr(), { cause: error });
-    }
-    return logger;
+    await box.until(`the logger waits: ${running.stderr()}`, () => {
+      const { state, status } = look(running.pid) ?? {};
+      return status?.get("Name") === NAME && state === "S";
+    });
+    // It may have a file system of its own.
+    const root = under.length > 0 ? `/proc/${running.pid}/root` : "";
+    return new TestLogger(box, running, root + box.path(file), fds);
   }
 
   /** Its pid. */
@@ -128,9 +135,28 @@ export class TestLogger {
     return this.#running.pid;
   }
 
-  /** Writes to its pipe; not more than that holds. */
-  write(text: string | Uint8Array): void {
-    writeFully(this.#inputFd, text);
+  /** Writes to its pipe, and waits where that is full. */
+  async write(text: string | Uint8Array): Promise<void> {
+    const bytes = typeof text === "string"
+      ? new TextEncoder().encode(text)
+      : text;
+    for (let at = 0; at < bytes.length; at += ATOMIC) {
+      const piece = bytes.subarray(at, at + ATOMIC);
+      await this.#box.until("the logger reads", () => this.offer(piece));
+    }
+  }
+
+  /** Writes up to 4096 bytes to its pipe, if that has room for them. */
+  offer(piece: Uint8Array): boolean {
+    try {
+      writeFully(this.#inputFd, piece);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LibcError && error.errno === Errno.EAGAIN)) {
+        throw error;
+      }
+      return false;
+    }
   }
 
   /** Sends it a signal. */
@@ -138,10 +164,23 @@ export class TestLogger {
     Deno.kill(this.pid, signal);
   }
 
-  /** What is in one of its files: `log`, or `log.1` and so on. */
+  /** What is in `log`, and with a number in `log.1` and so on. */
   text(number?: number): string | undefined {
-    const suffix = number === undefined ? "" : `.${number}`;
-    return this.#box.read(this.file + suffix);
+    return this.#box.read(this.#path(number));
+  }
+
+  /** What is in all its files, the newest first. */
+  texts(): string[] {
+    const texts: string[] = [];
+    for (let number: number | undefined;; number = (number ?? 0) + 1) {
+      const text = this.text(number);
+      if (text === undefined) return texts;
+      texts.push(text);
+    }
+  }
+
+  #path(number: number | undefined): string {
+    return number === undefined ? this.file : `${this.file}.${number}`;
   }
 
   /** Waits until everything that was written is in a file. */
@@ -150,18 +189,18 @@ export class TestLogger {
     await this.#box.until("the logger answers", () => this.answers() > 0);
   }
 
-  /** How often it has answered, since this was asked. */
+  /** How often it has answered since this was asked. */
   answers(): number {
-    try {
-      return read(this.#ackFd, new Uint8Array(4096)) / 8;
-    } catch {
-      return 0;
-    }
+    return (readIfAny(this.#ackFd, new Uint8Array(ATOMIC)) ?? 0) / 8;
   }
 
-  /** Its descriptors. */
-  fds(): Map<number, string> {
-    return fdsOf(this.pid);
+  /** Whether it waits in `ppoll()`, and with or without an end of that. */
+  waits(deadline: "with a deadline" | "for ever"): boolean {
+    const [call, , , timeout] = Deno.readTextFileSync(
+      `/proc/${this.pid}/syscall`,
+    ).split(" ");
+    return call === `${systemCall("ppoll")}` &&
+      (timeout === "0x0") === (deadline === "for ever");
   }
 
   /** Closes its pipe, and waits for its end. */

@@ -4,9 +4,12 @@ import { assertThrows } from "@std/assert/throws";
 import {
   addressOf,
   CallScript,
+  type Cell,
+  goingOn,
   type Operand,
   type Successors,
 } from "../../ffi/call_script.ts";
+import { runScript } from "../../ffi/run_script.ts";
 import { systemCall } from "../../ffi/system_calls.ts";
 import { ARCHITECTURES } from "../binutils.ts";
 import "../open_libc.ts";
@@ -80,6 +83,10 @@ for (
     ["return", -1n],
     ["differ", -2n],
     ["decimal", -3n],
+    ["invoke", -4n],
+    ["multiplyAdd", -5n],
+    ["divide", -6n],
+    ["copy", -7n],
   ] as const
 ) {
   Deno.test(`CallScript.step() has ${number} for ${name}`, () => {
@@ -158,6 +165,43 @@ for (const [i, which] of (["failed", "zero", "positive"] as const).entries()) {
     );
   });
 }
+
+Deno.test("CallScript.step() has as many steps as are wanted without a name", () => {
+  const script = new CallScript();
+  script.step("", "getpid");
+  script.step("", "setsid");
+  script.step("", "return");
+  const linked = new Linked(script);
+  const [second] = linked.successors();
+  assertEquals(linked.word(second!), BigInt(systemCall("setsid")));
+});
+
+Deno.test("CallScript.step() throws when there is a step of that name", () => {
+  const script = new CallScript();
+  script.step("a", "getpid");
+  assertThrows(() => script.step("a", "setsid"), Error, "two steps a");
+});
+
+Deno.test("CallScript.assign(), add() and subtract() put into words what they say", () => {
+  const script = new CallScript();
+  const cells = [1, 2, 3].map((value) => script.cell(value));
+  const [a, b, c] = cells as [Cell, Cell, Cell];
+  script.assign("", a, -7, "sum");
+  script.step("never", "return");
+  script.add("sum", b, a, { result: b, failed: "difference" });
+  script.step("never either", "return");
+  script.subtract("difference", c, b, { result: c });
+  script.step("return", "return");
+  assertEquals(cells.map(runScript(script)), [-7n, -5n, 8n]);
+});
+
+Deno.test("goingOn() leads to the same step whatever the result is", () => {
+  const linked = new Linked(scriptOf([], goingOn("return")));
+  assertEquals(
+    linked.successors().map((step) => linked.word(step)),
+    [-1n, -1n, -1n],
+  );
+});
 
 Deno.test("CallScript.link() throws when a step follows that is not there", () => {
   assertThrows(

@@ -223,6 +223,58 @@ for (
   });
 }
 
+/** What a step has for its result, and by which label it goes on. */
+function calculated(
+  call: "multiplyAdd" | "divide",
+  operands: readonly bigint[],
+): [bigint, string] {
+  const script = new CallScript();
+  const [result, way] = [script.cell(), script.cell(-1)];
+  const labels = Object.keys(RESULTS);
+  const successors = Object.fromEntries(labels.map((name) => [name, name]));
+  script.step("calculate", call, operands, { ...successors, result });
+  labels.forEach((name, i) => script.assign(name, way, i, "return"));
+  script.step("return", "return");
+  const valueOf = runScript(script);
+  return [valueOf(result), labels[Number(valueOf(way))]!];
+}
+
+for (
+  const [a, b, c] of [
+    [0n, 0n, 0n],
+    [3n, 4n, 5n],
+    [3n, -4n, 5n],
+    [3n, -4n, 12n],
+    [1n, -(2n ** 63n), 0n],
+    [2n ** 62n, 1n, 2n ** 62n - 1n],
+    // What does not fit is left out.
+    [2n ** 32n, 2n ** 32n, 1n],
+    [2n ** 63n - 1n, 1n, 1n],
+  ] as const
+) {
+  const expected = BigInt.asIntN(64, a * b + c);
+  Deno.test(`runScript() finds that ${a} * ${b} + ${c} is ${expected}`, () => {
+    const way = expected < 0 ? "failed" : expected === 0n ? "zero" : "positive";
+    assertEquals(calculated("multiplyAdd", [a, b, c]), [expected, way]);
+  });
+}
+
+for (
+  const [a, b] of [
+    [0n, 1n],
+    [6n, 7n],
+    [7n, 7n],
+    [13n, 7n],
+    [2n ** 63n - 1n, 2n],
+    [2n ** 64n - 1n, 4096n],
+  ] as const
+) {
+  Deno.test(`runScript() finds that ${a} / ${b} is ${a / b}`, () => {
+    const way = a < b ? "zero" : "positive";
+    assertEquals(calculated("divide", [a, b]), [a / b, way]);
+  });
+}
+
 Deno.test("readyScript() runs nothing yet", () => {
   const script = new CallScript();
   const pid = script.cell(-1);
