@@ -194,13 +194,17 @@ export class TestLogger {
     return (readIfAny(this.#ackFd, new Uint8Array(ATOMIC)) ?? 0) / 8;
   }
 
-  /** Whether it waits in `ppoll()`, and with or without an end of that. */
-  waits(deadline: "with a deadline" | "for ever"): boolean {
-    const [call, , , timeout] = Deno.readTextFileSync(
+  /**
+   * What it waits for: more, for some seconds; more, for as long as it takes;
+   * or that there is room for what it has read.
+   */
+  waits(): "a while" | "for ever" | "for room" | undefined {
+    const [call, , count, timeout] = Deno.readTextFileSync(
       `/proc/${this.pid}/syscall`,
     ).split(" ");
-    return call === `${systemCall("ppoll")}` &&
-      (timeout === "0x0") === (deadline === "for ever");
+    if (call !== `${systemCall("ppoll")}`) return undefined;
+    if (count === "0x1") return "for room";
+    return timeout === "0x0" ? "for ever" : "a while";
   }
 
   /** Closes its pipe, and waits for its end. */

@@ -5,29 +5,29 @@ import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
 
 const PIECE = new TextEncoder().encode(`${"x".repeat(4095)}\n`);
-/** More than a file system of 256 KiB takes, and so much that a pipe is full. */
+/** More than a file system of 512 KiB takes, and so much that a pipe is full. */
 const MORE = 1024;
 
-/** Starts a logger that has a file system of 256 KiB for its file. */
+/** Starts a logger that has a file system of 512 KiB for its file. */
 async function startOnDisk(
   box: Sandbox,
   timestamps = false,
 ): Promise<TestLogger> {
   const dir = box.path("disk");
   Deno.mkdirSync(dir);
-  const script = 'mount -t tmpfs -o size=256k tmpfs "$0" && ' +
-    'head -c 100000 /dev/zero >"$0/fill" && exec "$@"';
+  const script = 'mount -t tmpfs -o size=512k tmpfs "$0" && ' +
+    'head -c 300000 /dev/zero >"$0/fill" && exec "$@"';
   const under = ["unshare", "-Urm", "sh", "-c", script, dir];
   return await TestLogger.start(box, { file: "disk/log", under, timestamps });
 }
 
-/** Writes until the pipe takes no more; returns how much it took. */
+/** Writes until the disk is full and the pipe, too; returns how much that took. */
 async function fill(box: Sandbox, logger: TestLogger): Promise<number> {
   let count = 0;
   await box.until("nothing is read any more", () => {
+    const before = count;
     while (count < MORE && logger.offer(PIECE)) count++;
-    return logger.waits("with a deadline") && !logger.offer(PIECE) ||
-      count === MORE;
+    return count === before && logger.waits() === "for room" || count === MORE;
   });
   return count;
 }
@@ -47,7 +47,7 @@ for (const timestamps of [false, true]) {
       logger.signal("SIGTERM");
       await box.until(
         "it has heard that",
-        () => logger.waits("with a deadline"),
+        () => logger.waits() === "for room",
       );
       assertEquals(logger.answers(), 0);
       Deno.removeSync(logger.file.replace(/log$/, "fill"));
@@ -98,7 +98,7 @@ Deno.test("loggerImage() waits while its file may not become larger", async () =
   await limit("10:");
   await logger.write("123456\n789\n");
   await box.until("it has written some", () => logger.text()?.length === 10);
-  await box.until("it waits", () => logger.waits("with a deadline"));
+  await box.until("it waits", () => logger.waits() === "for room");
   assertEquals(logger.text(), "123456\n789");
   await limit("unlimited:");
   await box.until("it goes on", () => logger.text() === "123456\n789\n");
