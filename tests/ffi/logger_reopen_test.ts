@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { MACHINES, TestLogger } from "../loggers.ts";
+import { look } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import { makeFifo } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -58,6 +59,7 @@ Deno.test("loggerImage() writes a line that has begun to its end before it reope
   await logger.flush();
   const away = rename(box, logger);
   logger.signal("SIGSTOP");
+  await box.until("it stops", () => look(logger.pid)?.state === "T");
   await logger.write("b\nc\n");
   logger.signal("SIGHUP");
   logger.signal("SIGCONT");

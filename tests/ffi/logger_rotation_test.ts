@@ -1,5 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { dirname } from "@std/path/dirname";
 import { MACHINES, TestLogger } from "../loggers.ts";
 import { Random } from "../random.ts";
 import { Sandbox } from "../sandbox.ts";
@@ -210,8 +211,8 @@ const OBSTACLES: Record<
   },
   "the directory cannot be written": {
     ignore: ROOT,
-    put: (log) => Deno.chmodSync(`${log}/..`, 0o500),
-    remove: (log) => Deno.chmodSync(`${log}/..`, 0o700),
+    put: (log) => Deno.chmodSync(dirname(log), 0o500),
+    remove: (log) => Deno.chmodSync(dirname(log), 0o700),
   },
 };
 
