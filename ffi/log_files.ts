@@ -76,6 +76,8 @@ export class LogFiles {
   readonly #name: Uint8Array<ArrayBuffer>;
   readonly #path: Place;
   readonly #fresh: Cell;
+  readonly #named: Place;
+  readonly #opened: Place;
   /** Above 0 when something is to be tried again in another second than that. */
   readonly #failed: Cell;
   readonly #failedAt: Cell;
@@ -108,6 +110,8 @@ export class LogFiles {
     this.#name = cString(file);
     this.#path = script.bytes(this.#name);
     this.#fresh = script.cell();
+    this.#named = script.bytes(new Uint8Array(STAT.size));
+    this.#opened = script.bytes(new Uint8Array(STAT.size));
     this.#failed = script.cell();
     this.#failedAt = script.cell();
     this.#wantedLater = script.cell();
@@ -167,30 +171,39 @@ export class LogFiles {
     script.assign("", this.#failedAt, { cell: this.time.place }, next);
   }
 
+  /**
+   * Adds the steps that find out whether the file still has its name.
+   *
+   * @param label Where they begin.
+   * @param moved What follows if not.
+   * @param ours What follows if it has.
+   */
+  look(label: string, moved: string, ours: string): void {
+    const script = this.#script;
+    const [named, opened] = [this.#named, this.#opened];
+    const name = [AT_FDCWD, this.#path, named, AT_SYMLINK_NOFOLLOW];
+    script.step(label, "newfstatat", name, { failed: moved });
+    const noPath = script.bytes(cString(""));
+    const open = [this.output, noPath, opened, AT_EMPTY_PATH];
+    script.step("", "newfstatat", open, { failed: moved });
+    const words = (at: number) =>
+      [named, opened].map(({ place }) => ({ place: place + at }));
+    script.step("", "differ", words(STAT.dev), { positive: moved });
+    script.step("", "differ", words(STAT.ino), { positive: moved, zero: ours });
+  }
+
   #rotate(count: number, next: string): void {
     const script = this.#script;
     const path = this.#path;
-    const [named, opened] = [0, 0].map(() =>
-      script.bytes(new Uint8Array(STAT.size))
-    ) as [Place, Place];
     const [from, to] = [0, 0].map(() => this.#numbered()) as [Place, Place];
     const [index, previous] = [script.cell(), script.cell()];
-    const noPath = script.bytes(cString(""));
     const failed = "rotate failed";
 
-    const own = [AT_FDCWD, path, named, AT_SYMLINK_NOFOLLOW];
-    script.step("rotate", "newfstatat", own, { failed: "reopen" });
-    const ours = [this.output, noPath, opened, AT_EMPTY_PATH];
-    script.step("", "newfstatat", ours, { failed });
-    // Somebody else has rotated it: the name is another's file.
-    for (const at of [STAT.dev, STAT.ino]) {
-      const words = [named, opened].map(({ place }) => ({ place: place + at }));
-      script.step("", "differ", words, { positive: "reopen" });
-    }
-
-    script.assign("", index, 1);
+    // Somebody else may have rotated it: the name is another's file then.
+    this.look("rotate", "reopen", "ours");
+    script.assign("ours", index, 1);
     this.#number("gap?", to, index);
-    const there = [AT_FDCWD, to, named, AT_SYMLINK_NOFOLLOW];
+    const there = [AT_FDCWD, to, this.#named, AT_SYMLINK_NOFOLLOW];
     script.step("", "newfstatat", there, { failed: "shift" });
     script.subtract("", index, count, { zero: "shift" });
     script.add("", index, 1, { result: index, ...goingOn("gap?") });
@@ -206,7 +219,7 @@ export class LogFiles {
     });
     this.#open("", O_EXCL, failed);
     // Whoever was allowed to read the one before can read this one.
-    const mode = { cell: opened.place + STAT.mode[this.#machine] };
+    const mode = { cell: this.#opened.place + STAT.mode[this.#machine] };
     const [above, bits] = [script.cell(), script.cell()];
     script.step("", "divide", [mode, MODE_BITS], { result: above });
     const product = [above, -MODE_BITS, mode];

@@ -15,6 +15,7 @@ import {
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { LogFiles, type Rotation } from "./log_files.ts";
+import { LogPieces, PIECE } from "./log_pieces.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
 import {
   KERNEL_SIGSET_SIZE,
@@ -22,7 +23,6 @@ import {
   Signal,
   SIGNALFD_SIGINFO,
 } from "./signal.ts";
-import { STAMP_LENGTH, stampRoom, writeStamp } from "./utc_stamp.ts";
 import { pollfds } from "./wait.ts";
 
 export type { Rotation };
@@ -59,13 +59,6 @@ const MADV_DONTNEED = 4;
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const FIONREAD = 0x541b;
-const LINE_FEED = 10;
-/** As much as a pipe holds. */
-const PIECE = 65_536;
-/** A piece of line feeds alone is that long when each has its timestamp. */
-const STAMPED_PIECE = PIECE * (STAMP_LENGTH + 1) + 4096;
-/** A timestamp is copied with what is behind it. */
-const STAMP_ROOM = 32;
 /** For so long, in seconds, the buffer is kept when nothing comes. */
 const IDLE = 5n;
 
@@ -78,13 +71,14 @@ const IDLE = 5n;
  * or has made the file twice as large as it may be.
  *
  * When writing fails, as on a full disk, it tries again once a second and reads
- * nothing meanwhile: who writes to the pipe has to wait. When rotating or
+ * nothing meanwhile: who writes to the pipe has to wait. A file that was removed
+ * or renamed meanwhile is made anew. When rotating or
  * reopening fails, it writes to the file it has, and tries again in another
  * second when more has come.
  *
  * It is to be started with all signals blocked: until it has blocked them itself
- * any may kill it. It weighs 20 KiB; 64 more while something comes, and with
- * timestamps as much as one piece becomes by them.
+ * any may kill it. It weighs less than 32 KiB while nothing comes; otherwise 64
+ * more, and with timestamps what they make of as much.
  *
  * @param logger What it does.
  * @param machine The machine that it is for.
@@ -105,18 +99,7 @@ class LoggerWriter {
   readonly stack: Cell;
   readonly #logger: Logger;
   readonly #files: LogFiles;
-  /** Where a piece is read to. */
-  readonly #piece: Cell;
-  /** Where it is made what is written; the same without timestamps. */
-  readonly #text: Cell;
-  /** What is to be written yet, from where to where. */
-  readonly #start: Cell;
-  readonly #end: Cell;
-  /** What of the piece has not been looked at, where and how much. */
-  readonly #at: Cell;
-  readonly #rest: Cell;
-  /** 1 in the middle of a line. */
-  readonly #inLine: Cell;
+  readonly #pieces: LogPieces;
   /** Above 0 when there is to be an answer, and after how many bytes. */
   readonly #asked: Cell;
   readonly #unanswered: Cell;
@@ -126,25 +109,19 @@ class LoggerWriter {
   constructor(logger: Logger, machine: typeof Deno.build.arch) {
     const script = new CallScript(machine);
     const [stack, stackSize] = stackRange(script);
-    const { output, file, rotation } = logger;
+    const { output, file, rotation, timestamps } = logger;
     this.script = script;
     this.stack = stack;
     this.#logger = logger;
     this.#files = new LogFiles(script, machine, output, file, rotation);
-    this.#piece = script.cell();
-    this.#text = logger.timestamps ? script.cell() : this.#piece;
-    this.#start = script.cell();
-    this.#end = script.cell();
-    this.#at = script.cell();
-    this.#rest = script.cell();
-    this.#inLine = script.cell();
+    this.#pieces = new LogPieces(script, this.#files, timestamps);
     this.#asked = script.cell();
     this.#unanswered = script.cell();
     this.#timeout = script.bytes(new Uint8Array(16));
     this.#begin(stackSize);
     this.#wait();
-    this.#take();
-    this.#write();
+    this.#pieces.take();
+    this.#pieces.write(rotation !== undefined);
     this.#files.write("resume");
   }
 
@@ -160,32 +137,22 @@ class LoggerWriter {
     script.step("", "madvise", [this.stack, stackSize, MADV_DONTNEED]);
     this.#files.measure("", "memory");
     // Fresh memory, which is given back when nothing comes.
-    const size = this.#memorySize;
-    script.step(
-      "memory",
-      "mmap",
-      [0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0],
-      { result: this.#piece, failed: "no memory", positive: "has memory" },
-    );
+    const { memorySize, piece } = this.#pieces;
+    const memory = [0, memorySize, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1];
+    script.step("memory", "mmap", memory, {
+      result: piece,
+      positive: "has memory",
+    });
     const second = script.bytes(timespec(1n));
-    script.step("no memory", "nanosleep", [second, 0], goingOn("memory"));
-    script.step("has memory", "getpid");
-    if (this.#logger.timestamps) {
-      script.add("", this.#piece, PIECE, { result: this.#text });
-    }
-    script.assign("", this.#start, this.#text);
-    script.assign("", this.#end, this.#text, "sleep");
-  }
-
-  get #memorySize(): number {
-    return PIECE + (this.#logger.timestamps ? STAMPED_PIECE : 0);
+    script.step("", "nanosleep", [second, 0], goingOn("memory"));
+    this.#pieces.begin("has memory", "sleep");
   }
 
   /** Waits for a piece and for signals. */
   #wait(): void {
     const { script } = this;
     const { input, signals, ack } = this.#logger;
-    const [piece, start, end] = [this.#piece, this.#start, this.#end];
+    const { memorySize, piece, rest, start, end } = this.#pieces;
     const { wanted } = this.#files;
     const fds = new Uint8Array(pollfds([input, signals]).buffer);
     const polled = script.bytes(fds);
@@ -214,13 +181,11 @@ class LoggerWriter {
       );
     this.#patience("patience", IDLE);
     poll("", polled, 2, this.#timeout, "idle", "ready");
-    const memory = [piece, this.#memorySize, MADV_DONTNEED];
+    const memory = [piece, memorySize, MADV_DONTNEED];
     script.step("idle", "madvise", memory);
     poll("sleep", polled, 2, 0, "sleep", "ready");
 
-    script.step("ready", "differ", [polledSignals, quiet], {
-      zero: "read",
-    });
+    script.step("ready", "differ", [polledSignals, quiet], { zero: "read" });
     const info = script.bytes(new Uint8Array(SIGNALFD_SIGINFO.size));
     const isSignal = (signal: number) => [info, addressOf(script.cell(signal))];
     const { size } = SIGNALFD_SIGINFO;
@@ -244,12 +209,16 @@ class LoggerWriter {
     script.subtract("heard", end, start, { positive: "blocked" });
 
     script.step("read", "read", [input, piece, PIECE], {
-      result: this.#rest,
+      result: rest,
       failed: "nothing",
       zero: "end",
-      positive: "piece",
     });
-    script.assign("nothing", this.#rest, 0);
+    const unanswered = this.#unanswered;
+    script.subtract("", unanswered, rest, {
+      ...goingOn("take"),
+      result: unanswered,
+    });
+    script.assign("nothing", rest, 0);
     script.subtract("", wanted, 0, { zero: "wait", positive: "reopen" });
     script.step("end", "write", [ack, addressOf(one), 8]);
     script.step("exit", "exit_group", [0], goingOn("exit"));
@@ -257,161 +226,16 @@ class LoggerWriter {
     // A reopened file may be where there is room, and need not wait for a line.
     script.subtract("blocked", wanted, 0, { positive: "reopen" });
     this.#patience("", 1n);
-    poll("", polledSignals, 1, this.#timeout, "flush", "signals");
+    poll("", polledSignals, 1, this.#timeout, "room?", "signals");
+    // Whoever has removed the file to make room gets it when it is closed.
+    this.#files.look("room?", "moved", "flush");
+    script.assign("moved", wanted, 1, "flush");
   }
 
   /** Adds a step that sets for how long is waited, in seconds. */
   #patience(label: string, seconds: bigint): void {
     const time = this.script.bytes(timespec(seconds));
     this.script.step(label, "copy", [this.#timeout, time, 16, 0xff]);
-  }
-
-  /** Makes what is written of a piece. */
-  #take(): void {
-    const { script } = this;
-    const { timestamps } = this.#logger;
-    const { size, limit, wanted } = this.#files;
-    const [start, end, at, rest] = [
-      this.#start,
-      this.#end,
-      this.#at,
-      this.#rest,
-    ];
-    const inLine = this.#inLine;
-    const stamp = stampRoom(script);
-
-    script.subtract("piece", this.#unanswered, rest, {
-      result: this.#unanswered,
-    });
-    script.assign("", at, this.#piece);
-    script.assign("", start, this.#text);
-    script.assign("", end, this.#text);
-    if (timestamps) {
-      this.#files.askTime("");
-      writeStamp(script, this.#files.time, stamp);
-    }
-    this.#files.retry("retry", "fresh", timestamps);
-    // A file is reopened between two lines, if they are told apart in here.
-    script.subtract("fresh", wanted, 0, { zero: "lines" });
-    script.subtract("", inLine, 0, { zero: "reopen", positive: "lines" });
-
-    // How far this file may be filled.
-    const full = script.cell();
-    if (!timestamps) this.#takeAll("lines", "many lines");
-    const first = timestamps ? "lines" : "many lines";
-    script.subtract(first, limit, size, { result: full });
-    script.add("", full, start, { result: full });
-    script.subtract("", inLine, 0, { zero: "line", positive: "in line" });
-
-    const text = timestamps ? script.cell() : end;
-    const [length, next] = [script.cell(), script.cell()];
-    if (timestamps) {
-      script.step("line", "copy", [end, stamp, STAMP_ROOM, LINE_FEED]);
-      script.add("", end, STAMP_LENGTH, { result: text });
-    }
-    script.step(timestamps ? "" : "line", "copy", [text, at, rest, LINE_FEED], {
-      result: length,
-      failed: "part",
-    });
-    script.add("", text, length, { result: next });
-    script.subtract("", next, full, { positive: "too much" });
-    script.assign("", end, next);
-    script.add("", at, length, { result: at });
-    script.subtract("", rest, length, {
-      result: rest,
-      failed: "flush",
-      zero: "flush",
-      positive: "line",
-    });
-
-    script.add("part", text, rest, { result: next });
-    script.subtract("", next, full, { positive: "too much" });
-    script.assign("", end, next);
-    script.assign("", inLine, 1);
-    script.assign("", rest, 0, "flush");
-
-    // With nothing in the file before it, it is a long line.
-    script.subtract("too much", end, start, { positive: "flush" });
-    script.subtract("", size, 0, { positive: "flush" });
-    if (timestamps) script.assign("", end, text);
-    script.assign("", inLine, 1);
-
-    // The rest of a line may fill the file once more.
-    const room = script.cell();
-    script.add("in line", full, limit, { result: room });
-    script.subtract("", room, end, {
-      result: room,
-      failed: "flush",
-      zero: "flush",
-    });
-    script.subtract("", rest, room, { positive: "cut" });
-    script.assign("", room, rest);
-    script.step("cut", "copy", [end, at, room, LINE_FEED], {
-      result: length,
-      positive: "line end",
-    });
-    script.add("", end, room, { result: end });
-    script.add("", at, room, { result: at });
-    script.subtract("", rest, room, { result: rest, ...goingOn("flush") });
-
-    script.assign("line end", inLine, 0);
-    script.add("", end, length, { result: end });
-    script.add("", at, length, { result: at });
-    script.subtract("", rest, length, { result: rest, zero: "flush" });
-    script.subtract("", wanted, 0, { zero: "line", positive: "flush" });
-  }
-
-  /** Takes all that is left as it is, where the file has room for it. */
-  #takeAll(label: string, otherwise: string): void {
-    const { script } = this;
-    const { size, limit, wanted } = this.#files;
-    const last = script.cell();
-    script.subtract(label, wanted, 0, { positive: otherwise });
-    script.add("", size, this.#rest, { result: last });
-    script.subtract("", last, limit, { positive: otherwise });
-    script.add("", this.#at, this.#rest, { result: this.#end });
-    script.add("", this.#end, -1, { result: last });
-    script.assign("", this.#rest, 0);
-    script.assign("", this.#inLine, 0);
-    const byte = addressOf(script.cell());
-    script.step("", "copy", [byte, last, 1, LINE_FEED], { positive: "flush" });
-    script.assign("", this.#inLine, 1, "flush");
-  }
-
-  /** Writes, and goes on with what is left of a piece. */
-  #write(): void {
-    const { script } = this;
-    const { timestamps, rotation } = this.#logger;
-    const { output, size, wanted } = this.#files;
-    const [start, end] = [this.#start, this.#end];
-    const [length, written] = [script.cell(), script.cell()];
-
-    script.subtract("flush", end, start, {
-      result: length,
-      failed: "written",
-      zero: "written",
-    });
-    script.step("", "write", [output, start, length], {
-      result: written,
-      failed: "blocked",
-      zero: "blocked",
-    });
-    script.add("", size, written, { result: size });
-    script.add("", start, written, { result: start, ...goingOn("flush") });
-
-    script.subtract("written", wanted, 0, { positive: "reopen" });
-    script.subtract("", this.#rest, 0, {
-      zero: "wait",
-      positive: rotation ? "rotate" : "resume",
-    });
-
-    // With another file, or the same one.
-    script.subtract("resume", end, start, { positive: "flush" });
-    if (timestamps) {
-      script.assign("", start, this.#text);
-      script.assign("", end, this.#text);
-    }
-    script.subtract("", this.#rest, 0, { zero: "wait", positive: "lines" });
   }
 }
 

@@ -87,6 +87,24 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "loggerImage() makes its file anew that is removed while a disk is full",
+  ignore: CANNOT_UNSHARE,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    using logger = await startOnDisk(box);
+    const count = await fill(box, logger);
+    const before = logger.text()!;
+    Deno.removeSync(logger.file);
+    await box.until(
+      "all is written",
+      () => logger.text()?.length === count * PIECE.length - before.length,
+    );
+    logger.close();
+  },
+});
+
 Deno.test("loggerImage() waits while its file may not become larger", async () => {
   await using box = await Sandbox.create();
   using logger = await TestLogger.start(box);
