@@ -31,6 +31,7 @@ import {
   O_NONBLOCK,
   O_WRONLY,
 } from "./file.ts";
+import { Errno } from "./libc.ts";
 
 /** What is done with a file that has become large. */
 export interface Rotation {
@@ -83,6 +84,8 @@ export class LogFiles {
   readonly #failedAt: Cell;
   /** 1 when that is to reopen the file. */
   readonly #wantedLater: Cell;
+  /** 1 when a rotation has found another's file, and none was made since. */
+  readonly #moved: Cell;
 
   /**
    * @param script The script.
@@ -115,6 +118,7 @@ export class LogFiles {
     this.#failed = script.cell();
     this.#failedAt = script.cell();
     this.#wantedLater = script.cell();
+    this.#moved = script.cell();
   }
 
   /** Adds a step that asks for the time. */
@@ -148,6 +152,7 @@ export class LogFiles {
     const seconds = [this.time, addressOf(this.#failedAt)];
     script.step("", "differ", seconds, { zero: next });
     script.assign("", this.#failed, 0);
+    script.assign("", this.#moved, 0);
     script.assign("", this.limit, this.#allowed);
     script.add("", this.wanted, this.#wantedLater, { result: this.wanted });
     script.assign("", this.#wantedLater, 0, next);
@@ -177,19 +182,31 @@ export class LogFiles {
    * @param label Where they begin.
    * @param moved What follows if not.
    * @param ours What follows if it has.
+   * @param unknown What follows if that is not to be learnt.
    */
-  look(label: string, moved: string, ours: string): void {
+  look(label: string, moved: string, ours: string, unknown: string): void {
     const script = this.#script;
     const [named, opened] = [this.#named, this.#opened];
-    const name = [AT_FDCWD, this.#path, named, AT_SYMLINK_NOFOLLOW];
-    script.step(label, "newfstatat", name, { failed: moved });
+    this.#find(label, this.#path, moved, unknown);
     const noPath = script.bytes(cString(""));
     const open = [this.output, noPath, opened, AT_EMPTY_PATH];
-    script.step("", "newfstatat", open, { failed: moved });
+    script.step("", "newfstatat", open, { failed: unknown });
     const words = (at: number) =>
       [named, opened].map(({ place }) => ({ place: place + at }));
     script.step("", "differ", words(STAT.dev), { positive: moved });
     script.step("", "differ", words(STAT.ino), { positive: moved, zero: ours });
+  }
+
+  /** Adds the steps that look for a file; what follows is for when it is there. */
+  #find(label: string, path: Place, none: string, unknown: string): void {
+    const script = this.#script;
+    const result = script.cell();
+    const operands = [AT_FDCWD, path, this.#named, AT_SYMLINK_NOFOLLOW];
+    script.step(label, "newfstatat", operands, { result });
+    // After any other error there may be one.
+    const absent = -Errno.ENOENT;
+    script.subtract("", result, absent, { zero: none });
+    script.subtract("", result, 0, { failed: unknown });
   }
 
   #rotate(count: number, next: string): void {
@@ -199,12 +216,15 @@ export class LogFiles {
     const [index, previous] = [script.cell(), script.cell()];
     const failed = "rotate failed";
 
-    // Somebody else may have rotated it: the name is another's file then.
-    this.look("rotate", "reopen", "ours");
+    // Somebody else may have rotated it: the name is another's file then. Once:
+    // where a file never is what its name says, this would not come to an end.
+    this.look("rotate", "not ours", "ours", failed);
+    script.subtract("not ours", this.#moved, 0, { positive: failed });
+    script.assign("", this.#moved, 1, "reopen");
+
     script.assign("ours", index, 1);
     this.#number("gap?", to, index);
-    const there = [AT_FDCWD, to, this.#named, AT_SYMLINK_NOFOLLOW];
-    script.step("", "newfstatat", there, { failed: "shift" });
+    this.#find("", to, "shift", failed);
     script.subtract("", index, count, { zero: "shift" });
     script.add("", index, 1, { result: index, ...goingOn("gap?") });
 
@@ -226,6 +246,7 @@ export class LogFiles {
     script.step("", "multiplyAdd", product, { result: bits });
     script.step("", "fchmod", [this.#fresh, bits]);
     script.assign("", this.size, 0);
+    script.assign("", this.#moved, 0);
     this.#become(next);
   }
 

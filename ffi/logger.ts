@@ -228,7 +228,7 @@ class LoggerWriter {
     this.#patience("", 1n);
     poll("", polledSignals, 1, this.#timeout, "room?", "signals");
     // Whoever has removed the file to make room gets it when it is closed.
-    this.#files.look("room?", "moved", "flush");
+    this.#files.look("room?", "moved", "flush", "flush");
     script.assign("moved", wanted, 1, "flush");
   }
 

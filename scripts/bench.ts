@@ -1,7 +1,7 @@
 /**
  * Measures tend beside other supervisors, all in one run and in turn: how long
  * they take to start and to restart, what they cost while idle, and what with
- * hundreds of daemons. Says of each target whether tend has met it.
+ * hundreds of daemons; and what their loggers take. Says of each target whether tend has met it.
  *
  * `deno task bench [--rounds=N] [--quick] [--before=FILE]`
  *
@@ -11,6 +11,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
 import { makeLibraryPrograms, measureLibrary } from "./bench/library.ts";
+import { measureLoggers } from "./bench/loggers.ts";
 import { measureMany } from "./bench/many.ts";
 import { memoryChart } from "./bench/memory_chart.ts";
 import { peers } from "./bench/peers.ts";
@@ -41,6 +42,8 @@ interface Options {
   idleMs: number;
   /** How many daemons there are when there are many. */
   counts: number[];
+  /** How much loggers are given at once, in MiB. */
+  mebibytes: number;
   /** An older tend. */
   before: string | undefined;
   isQuick: boolean;
@@ -66,8 +69,20 @@ function readOptions(): Options {
     isQuick: args.quick === true,
   };
   return args.quick
-    ? { ...common, settleMs: 2000, idleMs: 5000, counts: [1, 10, 100] }
-    : { ...common, settleMs: 5000, idleMs: 60_000, counts: [1, 10, 100, 500] };
+    ? {
+      ...common,
+      settleMs: 2000,
+      idleMs: 5000,
+      counts: [1, 10, 100],
+      mebibytes: 256,
+    }
+    : {
+      ...common,
+      settleMs: 5000,
+      idleMs: 60_000,
+      counts: [1, 10, 100, 500],
+      mebibytes: 1024,
+    };
 }
 
 async function bench(directory: string, options: Options): Promise<void> {
@@ -117,6 +132,8 @@ async function bench(directory: string, options: Options): Promise<void> {
     tend,
     { ...options, sleep: place.sleep },
   );
+  console.log("measuring loggers");
+  const loggers = await measureLoggers(`${directory}/loggers`, options);
   // Before hundreds of daemons crash: from here on there are no more ratios.
   const load = Deno.loadavg()[0] ?? 0;
   console.log(`\nweighing many daemons, up to ${options.counts.at(-1)}`);
@@ -130,6 +147,7 @@ async function bench(directory: string, options: Options): Promise<void> {
     ...judge(all, options.idleMs),
     ...library,
     ...verbs,
+    ...loggers,
     ...many.verdicts,
   ]);
   if (load > navigator.hardwareConcurrency / 2) {
