@@ -41,6 +41,7 @@ const STAT = {
   state: 0,
   ppid: 1,
   group: 2,
+  session: 3,
   flags: 6,
   userTicks: 11,
   systemTicks: 12,
@@ -71,6 +72,8 @@ export class ProcessInfo {
   readonly ppid: number;
   /** Its process group. */
   readonly group: number;
+  /** Its session. */
+  readonly session: number;
   /** Whether it has ended, and was not waited for yet. */
   readonly hasEnded: boolean;
   /** Whether it is stopped, as by SIGSTOP. */
@@ -85,11 +88,12 @@ export class ProcessInfo {
   constructor(pid: number, line: string) {
     // The second field is a name in parentheses that may hold any character.
     this.#line = line.slice(line.lastIndexOf(")") + 2);
-    const fields = this.#line.split(" ", STAT.group + 1);
+    const fields = this.#line.split(" ", STAT.session + 1);
     const state = fields[STAT.state]!;
     this.pid = pid;
     this.ppid = Number(fields[STAT.ppid]);
     this.group = Number(fields[STAT.group]);
+    this.session = Number(fields[STAT.session]);
     this.hasEnded = state === "Z" || state === "X";
     this.isStopped = state === "T" || state === "t";
   }

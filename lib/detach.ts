@@ -5,19 +5,15 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { isThere } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { pidfdOpen } from "../ffi/pidfd.ts";
 import { setsid, waitpid } from "../ffi/process.ts";
 import { setSignalMask } from "../ffi/signal.ts";
-import { waitReadable } from "../ffi/wait.ts";
 import { exitStatusOf } from "../ffi/wait_status.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import { exit } from "./fatal_signal.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { passOnPending } from "./pass_on.ts";
 import { removeLeftovers } from "./pidfile.ts";
-import { pidfileState } from "./pidfile_state.ts";
 import type { SelfImage } from "./self_image.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import {
@@ -65,9 +61,6 @@ export function leaveForeground(
     if (plan.supervise === undefined) waitpid(pid);
   });
 }
-
-/** How long a daemon without anybody to look after it may take to end. */
-const ORPHAN_MS = 10_000;
 
 /**
  * Leaves the caller's session, and what it has open for us.
@@ -140,7 +133,6 @@ function forkAndEndParent(
   const { pid, startup, stopSignal } = forked;
   if (startup.kind === "ended") {
     if (pidfile !== undefined) {
-      if (startup.status.kind === "signaled") awaitOrphan(pidfile);
       removeLeftovers(pidfile);
       removeStaleMonitorFile(pidfile);
     }
@@ -155,32 +147,4 @@ function forkAndEndParent(
   // A signal that came since is for us alone, and ends us before we say 0.
   setSignalMask([]);
   exit(0);
-}
-
-/**
- * Waits for the end of a daemon that was told to end because the process between
- * us was killed: whoever hears that the start has failed may make another.
- */
-function awaitOrphan(pidfile: string): void {
-  const pid = holderOf(pidfile);
-  if (pid === undefined) return;
-  let endFd: number;
-  try {
-    endFd = pidfdOpen(pid);
-  } catch (error) {
-    // It has ended; or this is Linux before 5.3, and nobody can wait.
-    if (error instanceof LibcError) return;
-    throw error;
-  }
-  // The number may be another process's by now; from here on it is not.
-  const isOver = holderOf(pidfile) !== pid ||
-    waitReadable([endFd], ORPHAN_MS) !== undefined;
-  close(endFd);
-  if (!isOver) vlog.warn(`pid ${pid} was told to end, and still runs`);
-}
-
-function holderOf(pidfile: string): number | undefined {
-  if (!isThere(pidfile)) return undefined;
-  const state = pidfileState(pidfile, false);
-  return state.kind === "running" ? state.pid : undefined;
 }

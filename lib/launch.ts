@@ -84,16 +84,18 @@ export class Launcher {
    * @param pidfile The absolute path of its pidfile, if it has one: the very
    * file that is there now is taken over by each launch.
    * @param loggerFds What leads to the loggers of its files, if it has such.
+   * @param leadsGroup Whether it has a process group of its own.
    * @throws {TypeError} When a string holds a NUL.
    */
   constructor(
     command: Command,
     pidfile: string | undefined,
     loggerFds: readonly number[] = [],
+    leadsGroup = false,
   ) {
     this.#pidfile = pidfile;
     try {
-      this.#launch = prepare(command, pidfile, loggerFds);
+      this.#launch = prepare(command, pidfile, loggerFds, leadsGroup);
     } catch (error) {
       // Without /proc, or where no machine code may be made; or a file is not
       // there any more, and the ordinary way is to make it.
@@ -156,6 +158,7 @@ function prepare(
   command: Command,
   pidfile: string | undefined,
   loggerFds: readonly number[],
+  leadsGroup: boolean,
 ): ReadyLaunch | undefined {
   if (pidfile !== undefined && !isOurs(pidfile)) return undefined;
   const outputs: LaunchOutput[] = [];
@@ -169,7 +172,7 @@ function prepare(
           : { fds, file: undefined, fd },
       );
     });
-    return rehearse(command, pidfile, outputs);
+    return rehearse(command, pidfile, outputs, leadsGroup);
   } finally {
     for (const { file, fd } of outputs) if (file !== undefined) close(fd);
   }
@@ -179,6 +182,7 @@ function rehearse(
   command: Command,
   pidfile: string | undefined,
   outputs: readonly LaunchOutput[],
+  leadsGroup: boolean,
 ): ReadyLaunch | undefined {
   const effects = childEffects(command.ignored);
   const { script: written, cells } = launchScript(
@@ -186,6 +190,7 @@ function rehearse(
     pidfile,
     outputs,
     effects,
+    leadsGroup,
   );
   const script = readyScript(written);
   script.set(cells.rehearsal, 1n);

@@ -125,6 +125,7 @@ class LaunchWriter extends ScriptWriter {
  * @param outputs What it writes to, where that is not what we write to. Files
  * are open until the launch was rehearsed.
  * @param effects What signals are to do in it.
+ * @param leadsGroup Whether it has a process group of its own.
  * @returns The script, and its words.
  * @throws {TypeError} When a string holds a NUL.
  */
@@ -133,11 +134,13 @@ export function launchScript(
   pidfile: string | undefined,
   outputs: readonly LaunchOutput[],
   effects: Effects,
+  leadsGroup: boolean,
 ): { script: CallScript; cells: LaunchCells } {
   const writer = new LaunchWriter(outputs);
   const name = pidfile === undefined ? undefined : writer.string(pidfile);
   clone(writer, name, outputs);
   limitCore(writer);
+  if (leadsGroup) writer.must("decline", "setpgid", [0, 0]);
   takeOutputs(writer, outputs);
   if (name === undefined) {
     become(writer, command, effects, "decline");

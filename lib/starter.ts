@@ -47,14 +47,19 @@ export class Starter {
    * monitor forks in place.
    */
   constructor(state: MonitorState, image: SelfImage | undefined) {
-    const { command, pidfile, overwritePidfile, policy } = state;
+    const { command, pidfile, overwritePidfile, policy, detach } = state;
     this.#image = image;
     this.#makeLauncher = ({ loggers }) =>
       command === undefined || overwritePidfile || policy === "no" ||
         image !== undefined || command.surroundings !== undefined ||
         needsMeans(state)
         ? undefined
-        : new Launcher(command, pidfile, loggers.map(({ writeFd }) => writeFd));
+        : new Launcher(
+          command,
+          pidfile,
+          loggers.map(({ writeFd }) => writeFd),
+          detach,
+        );
   }
 
   /** Whether a daemon is a fork of the monitor's, and may become a command. */

@@ -22,14 +22,7 @@ import {
 import { chdir, getcwd } from "../ffi/file.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import {
-  getpid,
-  hasEnded,
-  hasExeced,
-  kill,
-  waitKilled,
-  waitpid,
-} from "../ffi/process.ts";
+import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
@@ -38,6 +31,7 @@ import { pidfdOpen } from "../ffi/pidfd.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
+import { endOrphans } from "./orphans.ts";
 import { processStatusMsg } from "./process_status.ts";
 import type { SelfImage } from "./self_image.ts";
 import { environmentWith, type StartStage } from "./stage.ts";
@@ -275,26 +269,6 @@ export function forkAndWaitForStartup(
     endOrphans,
   );
   return { role: "parent", pid, startup, stopSignal };
-}
-
-/**
- * Ends what a child has started that a signal killed before it said that it was
- * ready: a monitor's daemon may be a command already, and know nothing of that.
- * The caller is about to be told that the start has failed, and nothing may run
- * then that nobody looks after.
- *
- * They are in the process group that the child leads, if it leads one. While it
- * was not waited for, no other group has that number.
- */
-function endOrphans(pid: number): void {
-  if (!waitKilled(pid)) return;
-  try {
-    kill(-pid, Signal.SIGTERM);
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    // It leads none; or all are of another user by now.
-    if (error.errno !== Errno.ESRCH && error.errno !== Errno.EPERM) throw error;
-  }
 }
 
 /** Read when a child has ended; -1 where that is not to be had. */

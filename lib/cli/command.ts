@@ -29,7 +29,13 @@ import {
   statFile,
 } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { execvp, getpid, getppid, readyToExec } from "../../ffi/process.ts";
+import {
+  execvp,
+  getpid,
+  getppid,
+  leaveProcessGroup,
+  readyToExec,
+} from "../../ffi/process.ts";
 import { setDisposition, setSignalMask } from "../../ffi/signal.ts";
 import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";
@@ -251,6 +257,8 @@ export function becomeCommand(
     if (daemon.parent !== undefined && getppid() !== daemon.parent) {
       vlog.fatal(`${DETACH_FAILED}: pid ${daemon.parent} is gone`);
     }
+    // In the foreground it has its caller's, for Ctrl-C and job control.
+    if (how.detach) leaveProcessGroup();
     give(daemon, outputs);
     // Last: a low limit would hinder us too.
     if (surroundings !== undefined) setLimits(surroundings);

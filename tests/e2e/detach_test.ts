@@ -42,7 +42,7 @@ function daemonAndMonitor(box: Sandbox, mode: readonly string[]): number[] {
 for (const mode of MODES) {
   const title = ["tend", ...mode].join(" ");
 
-  Deno.test(`${title} runs COMMAND in a new session that it does not lead`, async () => {
+  Deno.test(`${title} runs COMMAND in a process group of its own, in a new session that it does not lead`, async () => {
     await using box = await Sandbox.create();
     await box.tend(...mode, ...SLEEP);
     for (const pid of daemonAndMonitor(box, mode)) {
@@ -51,7 +51,7 @@ for (const mode of MODES) {
     }
     const daemon = box.pidfile("x.pid")!;
     assertNotEquals(look(daemon)!.session, daemon);
-    assertNotEquals(look(daemon)!.pgrp, daemon);
+    assertEquals(look(daemon)!.pgrp, daemon);
   });
 
   Deno.test(`${title} leaves the caller's terminal`, async () => {

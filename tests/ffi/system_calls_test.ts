@@ -18,6 +18,7 @@ const CALLS: Record<SystemCall, true> = {
   lseek: true,
   setitimer: true,
   kill: true,
+  setpgid: true,
   getpgid: true,
   rt_sigtimedwait: true,
   waitid: true,

@@ -18,7 +18,7 @@ import {
   leavePidfile,
   SLEEP,
 } from "../launched.ts";
-import { fdsOf, signalsIn } from "../proc.ts";
+import { fdsOf, look, signalsIn } from "../proc.ts";
 import { ask, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import { makeFifo } from "../sleepers.ts";
@@ -259,3 +259,13 @@ Deno.test("launch() has the command write to what leads to its loggers", async (
   assertEquals(box.exists(box.path("file")), false);
   pipes.flatMap(({ readFd, writeFd }) => [readFd, writeFd]).forEach(close);
 });
+
+for (const leads of [true, false]) {
+  Deno.test(`launch() ${leads ? "has" : "does not have"} the command lead a process group`, () => {
+    using child = new LaunchedChild(new Launcher(SLEEP, undefined, [], leads));
+    assertEquals(
+      look(child.pid)!.pgrp,
+      leads ? child.pid : look(Deno.pid)!.pgrp,
+    );
+  });
+}
