@@ -25,10 +25,11 @@ export function runCrashHook(state: MonitorState): void {
   state.hookDue = false;
   if (state.onCrash === undefined) return;
   try {
-    posixSpawn(SHELL, ["sh", "-c", state.onCrash], {
+    const pid = posixSpawn(SHELL, ["sh", "-c", state.onCrash], {
       env: [...environment(), ...facts(state)],
       unblockSignals: true,
     });
+    state.helpers = [...state.helpers, pid];
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     vlog.warn(`--on-crash: ${SHELL}: ${error.message}`);

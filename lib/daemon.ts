@@ -29,6 +29,7 @@ import { catchSignals } from "./pass_on.ts";
 import { makePidfile, obstacleOf } from "./pidfile.ts";
 import { daemonizePostDetach } from "./post_detach.ts";
 import { inUse } from "./readiness.ts";
+import { familyNow } from "./process_tree.ts";
 import { disableCoreDumps } from "./restart.ts";
 import { executablePath, type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
@@ -159,6 +160,10 @@ function firstState(
     throttle: plan.throttle,
     onCrash: plan.onCrash,
     name: plan.name,
+    killMode: plan.killMode,
+    stopSignal: plan.stopSignal,
+    stopTimeout: plan.stopTimeout,
+    helpers: plan.killMode === "tree" ? childrenNow() : [],
     command,
     pidfile,
     overwritePidfile,
@@ -171,6 +176,9 @@ function firstState(
     startedAt: undefined,
     lastEnd: undefined,
     lastStart: undefined,
+    told: undefined,
+    stoppedAt: undefined,
+    clearing: undefined,
     restarts: 0,
     restartMsg: undefined,
     crashes: 0,
@@ -212,6 +220,16 @@ function firstState(
       ? -1
       : takeMonitorFile(pidfile, overwritePidfile),
   };
+}
+
+/**
+ * What has become tend in the foreground may have had children before. What they
+ * leave behind cannot be told from what the daemon does.
+ */
+function childrenNow(): number[] {
+  const { at, below } = familyNow();
+  const self = at(getpid());
+  return self === undefined ? [] : [...below(self)];
 }
 
 function becomeDaemon(

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { Command, Readiness, RestartPolicy } from "./monitor_state.ts";
+import type {
+  Command,
+  KillMode,
+  Readiness,
+  RestartPolicy,
+} from "./monitor_state.ts";
 import type { Throttle } from "./restart_throttle.ts";
 
 /** What kind of daemon a process becomes. */
@@ -29,6 +34,12 @@ export interface DaemonPlan {
   readonly throttle: Throttle;
   /** A shell's command for each crash, if there is one. */
   readonly onCrash: string | undefined;
+  /** What it is made of, when it is to end. */
+  readonly killMode: KillMode;
+  /** By which it is told to end, whatever signal its monitor has got for that. */
+  readonly stopSignal: number | undefined;
+  /** How long it has for that, in milliseconds, if somebody has said so. */
+  readonly stopTimeout: number | undefined;
   /** Its monitor sleeps when nothing has happened for so many milliseconds. */
   readonly sleepAfter: number | undefined;
   /**

@@ -112,7 +112,9 @@ function monitored(
   const holdsPidfile = view.pid !== undefined || pidfile.kind === "elsewhere";
   if (holdsPidfile) {
     // It is forked before that is written down.
-    const state = phase === "backingOff" ? "starting" : phase;
+    const state = phase === "backingOff" || phase === "clearing"
+      ? "starting"
+      : phase;
     return { ...view, state, remark };
   }
   if (phase === "backingOff") return { ...view, state: phase, remark };

@@ -8,7 +8,9 @@ import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { endedChild, getpid, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
+import { becomeSubreaper } from "../ffi/subreaper.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
+import type { WaitStatus } from "../ffi/wait_status.ts";
 import { runCrashHook } from "./crash_hook.ts";
 import {
   FLUSH_MS,
@@ -19,6 +21,12 @@ import {
 } from "./loggers.ts";
 import { OutputError } from "./output_file.ts";
 import { noteLastWords, placeInStderr } from "./last_words.ts";
+import { mayBeLeft } from "./kill_mode.ts";
+import {
+  clears,
+  endOfClearing,
+  waitWhileClearing,
+} from "./monitor_clearing.ts";
 import { backOffUntil, crashed, noteStart } from "./monitor_ends.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -90,6 +98,7 @@ export function monitorDaemon(
   image: SelfImage | undefined,
 ): MonitoredDaemon {
   if (state.policy !== "no") setSubprogramName("monitor");
+  if (state.killMode === "tree") becomeSubreaper();
   const starter = new Starter(state, image);
   const monitor = getpid();
   const quiet = new Quiet();
@@ -129,6 +138,11 @@ function takeTurn(
   return undefined;
 }
 
+/** Whether there is one that was not waited for. */
+function hasDaemon({ phase }: MonitorState): boolean {
+  return phase !== "backingOff" && phase !== "clearing";
+}
+
 function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
   return daemonPid === 0 || (phase === "backingOff" && deadline === undefined);
 }
@@ -147,6 +161,8 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  *    sends it anew: none is overlooked.
  * 4. The deadline, and that of a daemon that has to say that it works: of one
  *    that has said so, or has ended, it is over no more.
+ * 5. What a daemon that has ended has left. Only when nothing of that is there any
+ *    more, its end is gone on with.
  *
  * @param loggerDue In how many milliseconds another logger is due, if one is.
  */
@@ -177,7 +193,9 @@ function waitForEvents(
     ? quiet.needed(sleepAfter)
     : -1;
   let ready: number[] | undefined;
-  if (loggerDue !== undefined) {
+  if (state.phase === "clearing") {
+    ready = waitWhileClearing(state, watched, loggerDue);
+  } else if (loggerDue !== undefined) {
     ready = waitReadable(watched, loggerDue) ?? [];
   } else if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
@@ -214,6 +232,8 @@ function waitForEvents(
   if (ready.includes(watchdogFd) && !said?.isCut && isOverdue(state)) {
     dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
+  const status = endOfClearing(state);
+  if (status !== undefined) dispatch(state, { kind: "ended", status });
 }
 
 /**
@@ -233,6 +253,7 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
     messagesFd: -1,
   };
   if (isCrash(copy.policy, { ...status, coreDumped: true })) {
+    mayBeLeft(copy);
     crashed(copy, { ...status, coreDumped: true });
     isDaemonDue(copy);
     placeInStderr(copy);
@@ -285,10 +306,12 @@ function hearOfReadiness(state: MonitorState): void {
 
 /** Waits for every child that has ended: a monitor may inherit some. */
 function reapChildren(state: MonitorState): void {
+  let status: WaitStatus | undefined;
   for (;;) {
     const pid = endedChild();
-    if (pid === "running" || pid === "none") return;
-    const isDaemon = pid === state.daemonPid && state.phase !== "backingOff";
+    if (pid === "running" || pid === "none") break;
+    const isDaemon = pid === state.daemonPid && hasDaemon(state) &&
+      status === undefined;
     if (isDaemon && state.startupFd !== -1) {
       // Only now: it may have been ready since we looked. And its pipe need not
       // end with it, when it has started a command that has it too.
@@ -299,9 +322,15 @@ function reapChildren(state: MonitorState): void {
       hearMessages(state);
       hearOfReadiness(state);
     }
-    const status = waitpid(pid);
-    if (isDaemon) dispatch(state, { kind: "ended", status });
-    else loggerEnded(state, pid, status);
+    // Before its number may be another's.
+    state.helpers = state.helpers.filter((helper) => helper !== pid);
+    const end = waitpid(pid);
+    if (isDaemon) status = end;
+    else loggerEnded(state, pid, end);
+  }
+  // When all others are waited for that have ended with it.
+  if (status !== undefined && !clears(state, status)) {
+    dispatch(state, { kind: "ended", status });
   }
 }
 
@@ -329,7 +358,7 @@ function startDaemon(
   try {
     means = { ...prepareReadiness(state), ...startLoggers(state) };
     if (wantsStderr(state)) {
-      const stderrFd = relayedStderr();
+      const stderrFd = relayedStderr(state);
       if (stderrFd !== undefined) means = { ...means, stderrFd };
     }
     // The last one's part of its file ends where this one's begins.
@@ -361,6 +390,7 @@ function startDaemon(
   }
   // First, so that whatever fails now, no other is started beside it.
   state.phase = "starting";
+  state.told = undefined;
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
   state.watchdogInterval = state.watchdog ?? 0;

@@ -35,9 +35,16 @@ import {
   text,
   time,
 } from "./fields.ts";
-import { DAEMON_END, encodeParts, START_OUTCOME } from "./monitor_record.ts";
+import {
+  DAEMON_END,
+  encodeParts,
+  SIGNAL,
+  START_OUTCOME,
+} from "./monitor_record.ts";
 import {
   type DaemonEnd,
+  KILL_MODES,
+  type KillMode,
   MONITOR_PHASES,
   type MonitorPhase,
   type OutputFile,
@@ -69,7 +76,7 @@ export interface MonitorRecord {
   readonly phase: MonitorPhase;
   /** Which ends are followed by a restart. */
   readonly policy: RestartPolicy;
-  /** The daemon; in phase `backingOff` the last one. */
+  /** The daemon; in phases `backingOff` and `clearing` the last one. */
   readonly pid: number;
   /** When that was started. */
   readonly startedAt: number | undefined;
@@ -89,6 +96,12 @@ export interface MonitorRecord {
   readonly statusText: string | undefined;
   /** The command with its arguments; long ones are cut. */
   readonly command: readonly string[];
+  /** What the daemon is made of, when it is to end; an older tend says nothing. */
+  readonly killMode: KillMode | undefined;
+  /** By which signal it is told to end, if not by SIGTERM. */
+  readonly stopSignal: number | undefined;
+  /** How long it has for that, in milliseconds, if somebody has said so. */
+  readonly stopTimeout: number | undefined;
   /** The monitor's log file. */
   readonly logFile: string | undefined;
   /** The files that take what the daemon writes. */
@@ -120,6 +133,9 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
   gaveUp: optional(text),
   statusText: optional(text),
   command: listOf(text),
+  killMode: optional(oneOf(KILL_MODES)),
+  stopSignal: optional(SIGNAL),
+  stopTimeout: optional(time),
   logFile: optional(text),
   outputs: orElse<readonly OutputRecord[]>(
     [],

@@ -195,7 +195,12 @@ function writtenRecord({ monitorFd }: MonitorState): Uint8Array {
 }
 
 function recordOf(state: MonitorState): MonitorRecord {
-  const { name, phase, policy, startedAt, crashes, restarts } = state;
+  const { name, policy, startedAt, crashes, restarts, clearing } = state;
+  const { killMode, stopSignal, stopTimeout } = state;
+  // What comes after it matters more than that it is not over yet.
+  const isWanted = clearing?.phase === "stopping" ||
+    clearing?.phase === "restarting";
+  const phase = isWanted ? clearing.phase : state.phase;
   const logFile = currentLogFile();
   return {
     monitor: getpid(),
@@ -212,6 +217,9 @@ function recordOf(state: MonitorState): MonitorRecord {
     gaveUp: state.gaveUp,
     statusText: state.statusText,
     command: (state.command?.argv ?? ownArgv()).map(fromBytes),
+    killMode,
+    stopSignal,
+    stopTimeout,
     logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
     outputs: outputsOf(state),
   };

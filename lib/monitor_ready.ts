@@ -6,20 +6,19 @@
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
+import { signalDaemon } from "./kill_mode.ts";
+import { DEFAULT_STOP_TIMEOUT_MS } from "./monitor_clearing.ts";
 import { startGivenUp } from "./monitor_ends.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { passOn } from "./pass_on.ts";
 import {
   awaitReadiness,
   describeReadiness,
   stopAwaiting,
 } from "./readiness.ts";
+import { signalName } from "./signal_name.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** So long a daemon has to end that was not ready in time. */
-const KILL_AFTER_MS = 10_000;
 
 /**
  * The daemon is its command, and is to show that it is ready.
@@ -47,10 +46,28 @@ export function noLongerAwaited(state: MonitorState): void {
  * must not hold up for ever: it is killed if it does not end.
  *
  * @param state What the monitor knows.
+ * @param limit How long it has otherwise, in milliseconds, if there is a limit.
  */
-export function isToEnd(state: MonitorState): void {
+export function isToEnd(state: MonitorState, limit?: number): void {
   stopAwaiting(state);
-  if (state.phase === "notReady") setDeadline(state, KILL_AFTER_MS);
+  const isNotReady = state.phase === "notReady";
+  const patience = isNotReady
+    ? state.stopTimeout ?? DEFAULT_STOP_TIMEOUT_MS
+    : limit;
+  if (patience === undefined) return;
+  // Telling it once more gives it no more time.
+  if (isNotReady || state.deadline === undefined) setDeadline(state, patience);
+}
+
+/**
+ * Tells the daemon to end, and all that it is made of.
+ *
+ * @param state What the monitor knows.
+ * @param signal By which signal.
+ */
+export function tellToEnd(state: MonitorState, signal: number): void {
+  state.told = signal;
+  signalDaemon(state, signal);
 }
 
 /**
@@ -61,8 +78,8 @@ export function isToEnd(state: MonitorState): void {
 export function notInTime(state: MonitorState): void {
   stopAwaiting(state);
   state.phase = "timedOut";
-  setDeadline(state, KILL_AFTER_MS);
-  passOn(Signal.SIGTERM, state.daemonPid);
+  setDeadline(state, state.stopTimeout ?? DEFAULT_STOP_TIMEOUT_MS);
+  tellToEnd(state, state.stopSignal ?? Signal.SIGTERM);
 }
 
 /**
@@ -71,9 +88,19 @@ export function notInTime(state: MonitorState): void {
  * @param state What the monitor knows.
  */
 export function killDaemon(state: MonitorState): void {
+  const told = signalName(state.told ?? Signal.SIGTERM);
+  vlog.warn(`pid ${state.daemonPid} does not end by ${told}, killing it`);
+  killNow(state);
+}
+
+/**
+ * Kills the daemon, and all that it is made of.
+ *
+ * @param state What the monitor knows.
+ */
+export function killNow(state: MonitorState): void {
   state.deadline = undefined;
-  vlog.warn(`pid ${state.daemonPid} does not end by SIGTERM, killing it`);
-  passOn(Signal.SIGKILL, state.daemonPid);
+  tellToEnd(state, Signal.SIGKILL);
 }
 
 /**

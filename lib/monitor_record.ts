@@ -4,7 +4,9 @@
  * @module
  */
 import { RLIMITS } from "../ffi/limit.ts";
+import { LAST_SIGNAL } from "../ffi/signal.ts";
 import { LARGEST_ID } from "../ffi/user.ts";
+import type { WaitStatus } from "../ffi/wait_status.ts";
 import {
   boolean,
   bytes,
@@ -20,9 +22,13 @@ import {
   unsigned64,
 } from "./fields.ts";
 import {
+  type Clearing,
+  CLEARING_STEPS,
   type Command,
   type DaemonEnd,
   type FilePlace,
+  KILL_MODES,
+  type KillMode,
   type Logger,
   type Logging,
   MONITOR_PHASES,
@@ -38,6 +44,9 @@ import {
 import { DEFAULT_THROTTLE, type Throttle } from "./restart_throttle.ts";
 import type { Identity, NewLimit, Surroundings } from "./surroundings.ts";
 import type { LogState } from "./vlog.ts";
+
+/** A signal's number. */
+export const SIGNAL: Decoder<number> = integer(1, LAST_SIGNAL);
 
 /** How a daemon ended. */
 export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
@@ -90,6 +99,14 @@ const OUTPUTS: Decoder<Outputs> = fields<Outputs>({
   })),
 });
 
+/** How a process ended, by a signal or else. */
+const WAIT_STATUS: Decoder<WaitStatus> = (value) => {
+  const { kind } = fields({ kind: oneOf(["exited", "signaled"]) })(value);
+  return kind === "exited"
+    ? { kind, ...fields({ code: integer(0, 255) })(value) }
+    : { kind, ...fields({ signal: SIGNAL, coreDumped: boolean })(value) };
+};
+
 /** When a daemon is ready. */
 const READINESS: Decoder<Readiness> = fields<Readiness>({
   how: oneOf(READY_WAYS),
@@ -113,6 +130,11 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     ),
     onCrash: optional(text),
     name: orElse("", text),
+    // That of a monitor that knew no other: its daemon leads no group.
+    killMode: orElse<KillMode>("process", oneOf(KILL_MODES)),
+    stopSignal: optional(SIGNAL),
+    stopTimeout: optional(time),
+    helpers: orElse<readonly number[]>([], listOf(integer(1))),
     command: optional(fields<Command>({
       path: bytes,
       argv: listOf(bytes),
@@ -131,6 +153,13 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     startedAt: optional(time),
     lastEnd: optional(DAEMON_END),
     lastStart: optional(START_OUTCOME),
+    told: optional(SIGNAL),
+    stoppedAt: optional(time),
+    clearing: optional(fields<Clearing>({
+      phase: oneOf(MONITOR_PHASES),
+      status: WAIT_STATUS,
+      step: oneOf(CLEARING_STEPS),
+    })),
     restarts: orElse(0, integer(0)),
     restartMsg: optional(text),
     crashes: integer(0),

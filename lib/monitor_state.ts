@@ -5,6 +5,7 @@
  * @module
  */
 import { Signal } from "../ffi/signal.ts";
+import type { WaitStatus } from "../ffi/wait_status.ts";
 import type { Throttle } from "./restart_throttle.ts";
 import type { Surroundings } from "./surroundings.ts";
 import type { LogState } from "./vlog.ts";
@@ -27,6 +28,8 @@ export const MONITOR_PHASES = [
   "backingOff",
   /** Somebody wants the end, and the daemon has been told. */
   "stopping",
+  /** The daemon has ended, and what it has left is to end too. */
+  "clearing",
 ] as const;
 /** One of these. */
 export type MonitorPhase = typeof MONITOR_PHASES[number];
@@ -45,6 +48,38 @@ export const RESTART_POLICIES = [
 ] as const;
 /** One of these. */
 export type RestartPolicy = typeof RESTART_POLICIES[number];
+
+/** What a daemon is made of, when it is to end. */
+export const KILL_MODES = [
+  /** Its own process. */
+  "process",
+  /** The process group that it leads. */
+  "group",
+  /** All processes that come from it, whatever their group and session. */
+  "tree",
+] as const;
+/** One of these. */
+export type KillMode = typeof KILL_MODES[number];
+
+/** How far it has come that what a daemon has left ends. */
+export const CLEARING_STEPS = [
+  /** It has been told to. */
+  "told",
+  /** It did not do so, and is killed. */
+  "killed",
+  /** Some of it cannot be ended. */
+  "given up",
+] as const;
+
+/** A daemon that has ended, while what it has left has not. */
+export interface Clearing {
+  /** The phase in which it ended, and that is gone on from. */
+  phase: MonitorPhase;
+  /** How it ended. */
+  readonly status: WaitStatus;
+  /** How far that has come. */
+  step: typeof CLEARING_STEPS[number];
+}
 
 /** The signals that have another effect in us than our caller has given them. */
 export const CHANGED_SIGNALS: readonly number[] = [
@@ -187,6 +222,18 @@ export interface MonitorState {
   readonly onCrash: string | undefined;
   /** Under which the daemon is known. */
   readonly name: string;
+  /** What the daemon is made of, when it is to end. */
+  readonly killMode: KillMode;
+  /** By which it is told to end, whatever signal has come for that. */
+  readonly stopSignal: number | undefined;
+  /** How long it has for that, in milliseconds, if somebody has said so. */
+  readonly stopTimeout: number | undefined;
+  /**
+   * Children of ours, besides its loggers, that the daemon has not started: they
+   * are no part of it, whatever the kill mode. Those that have ended are taken out
+   * before they are waited for, so a number in here is no other process's.
+   */
+  helpers: readonly number[];
   /** What the daemon becomes; without it, it is this program itself. */
   readonly command: Command | undefined;
   /** The daemon's pidfile. */
@@ -211,6 +258,12 @@ export interface MonitorState {
   lastEnd: DaemonEnd | undefined;
   /** How the last start came out. */
   lastStart: StartOutcome | undefined;
+  /** The signal by which the daemon was told to end, if it was. */
+  told: number | undefined;
+  /** When a signal asked for the end first, in milliseconds since boot. */
+  stoppedAt: number | undefined;
+  /** The daemon that has ended, in phase `clearing`. */
+  clearing: Clearing | undefined;
   /** How often the daemon was started anew because somebody wanted it. */
   restarts: number;
   /** Why it is about to be started anew, if somebody wants it. */

@@ -20,12 +20,15 @@ import { publish } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import type { MonitorRequest } from "./request.ts";
+import { killLeft, notCleared } from "./monitor_clearing.ts";
 import {
   isToEnd,
   killDaemon,
+  killNow,
   noLongerAwaited,
   notInTime,
   notReadyYet,
+  tellToEnd,
   timedOutAndEnded,
 } from "./monitor_ready.ts";
 import { isCrash } from "./restart.ts";
@@ -41,6 +44,9 @@ import {
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** Signals that ask for the end come so close together when they are one wish. */
+const SAME_STOP_MS = 100;
 
 /** What a monitor hears. */
 type MonitorEvent =
@@ -154,6 +160,15 @@ const TABLE: {
     // The end that was wanted first is for good.
     restart: () => {},
   },
+  clearing: {
+    signal: noteWhileClearing,
+    ready: impossible,
+    ended: impossible,
+    deadline: notCleared,
+    hung: impossible,
+    stop: goOnAs("stopping"),
+    restart: goOnAs("restarting"),
+  },
 };
 
 function impossible(state: MonitorState, event: MonitorEvent): never {
@@ -181,7 +196,24 @@ function tell(
   return (state, { signal }) => {
     isToEnd(state);
     state.phase = phase;
-    passOn(signal, state.daemonPid);
+    tellToEnd(state, signal);
+  };
+}
+
+/**
+ * What the daemon has left is being ended, for what is to come after that; all
+ * that can be asked is that it be killed.
+ */
+function goOnAs(
+  phase: MonitorPhase,
+): (state: MonitorState, request: MonitorRequest) => void {
+  return (state, { signal }) => {
+    const { clearing } = state;
+    // The end that was wanted first is for good.
+    if (clearing !== undefined && clearing.phase !== "stopping") {
+      clearing.phase = phase;
+    }
+    if (signal === Signal.SIGKILL) killLeft(state);
   };
 }
 
@@ -202,13 +234,48 @@ function passOnAndNote(
   state: MonitorState,
   { received: { signal, fromKernel } }: { received: ReceivedSignal },
 ): void {
-  if (STOP_SIGNALS.includes(signal)) {
-    isToEnd(state);
-    state.phase = "stopping";
-  }
   // The terminal has sent it to the whole process group.
-  if (fromKernel && isInOurGroup(state.daemonPid)) return;
-  passOn(signal, state.daemonPid);
+  const hasIt = fromKernel && isInOurGroup(state.daemonPid);
+  if (!STOP_SIGNALS.includes(signal)) {
+    if (!hasIt) passOn(signal, state.daemonPid);
+    return;
+  }
+  const again = noteStop(state);
+  if (again === "now") {
+    vlog.warn(`told to end once more, killing pid ${state.daemonPid}`);
+    return killNow(state);
+  }
+  isToEnd(state, state.stopTimeout);
+  state.phase = "stopping";
+  if (hasIt || again === "same") return;
+  tellToEnd(state, state.stopSignal ?? signal);
+}
+
+function noteWhileClearing(
+  state: MonitorState,
+  { received: { signal } }: { received: ReceivedSignal },
+): void {
+  const { clearing, daemonPid } = state;
+  if (clearing === undefined || !STOP_SIGNALS.includes(signal)) return;
+  clearing.phase = "stopping";
+  if (noteStop(state) !== "now") return;
+  vlog.warn(`told to end once more, killing what pid ${daemonPid} has left`);
+  killLeft(state);
+}
+
+/**
+ * Whoever has tend in the foreground and asks for the end twice means now.
+ *
+ * But one wish may come twice: from `timeout`, which signals its child and then
+ * its whole process group, or from a script that does likewise.
+ *
+ * @returns Whether it is the same wish, or a second one.
+ */
+function noteStop(state: MonitorState): "now" | "same" | undefined {
+  const { detach, stoppedAt } = state;
+  if (stoppedAt === undefined) state.stoppedAt = bootTime();
+  if (detach || stoppedAt === undefined) return undefined;
+  return bootTime() < stoppedAt + SAME_STOP_MS ? "same" : "now";
 }
 
 /** The daemon is ready, and is to stay. */

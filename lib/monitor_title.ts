@@ -22,6 +22,7 @@ function statusOf(
   { phase, ready, statusMsg, hungMsg }: MonitorState,
 ): string {
   if (phase === "hung" && hungMsg !== undefined) return hungMsg;
+  if (phase === "clearing") return "it has ended, and left processes that end";
   return phase === "notReady" && ready !== undefined
     ? `not ready yet, waiting for ${describeReadiness(ready)}`
     : statusMsg;

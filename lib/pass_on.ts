@@ -81,6 +81,7 @@ export function passOnPending(
  *
  * @param signal The signal.
  * @param pid The child, which has not been waited for: the pid is still its.
+ * Negative for the process group that it leads.
  */
 export function passOn(signal: number, pid: number): void {
   try {
@@ -88,6 +89,7 @@ export function passOn(signal: number, pid: number): void {
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     if (error.errno === Errno.ESRCH) return;
-    vlog.warn(`pid ${pid}: ${error.message}, signal ${signal} not passed on`);
+    const whom = pid < 0 ? `process group ${-pid}` : `pid ${pid}`;
+    vlog.warn(`${whom}: ${error.message}, signal ${signal} not passed on`);
   }
 }

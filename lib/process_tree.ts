@@ -43,11 +43,7 @@ export interface Family {
  * is not to be seen.
  */
 export function treeUsages(): (pid: number) => TreeUsage | undefined {
-  // With thousands of processes it takes long to look at all of them. Where the
-  // kernel does not say who the children are, it is done once for all trees.
-  const { at, below }: Family = tellsChildren()
-    ? { at: readProcess, below: childrenOf }
-    : wholeFamily();
+  const { at, below } = familyNow();
   const now = bootTime();
   const bytes = pageSize();
   return (pid) => {
@@ -74,6 +70,19 @@ export function treeUsages(): (pid: number) => TreeUsage | undefined {
       processes: tree.size,
     };
   };
+}
+
+/**
+ * Gets ready to go from processes to their children.
+ *
+ * @returns What is to be asked for them.
+ */
+export function familyNow(): Family {
+  // With thousands of processes it takes long to look at all of them. Where the
+  // kernel does not say who the children are, it is done once for all trees.
+  return tellsChildren()
+    ? { at: readProcess, below: childrenOf }
+    : wholeFamily();
 }
 
 /**

@@ -18,32 +18,30 @@ import {
   DaemonHold,
   hasEnded,
   type ProvenMonitor,
-  sendSignal,
+  type ProvenProcess,
   signalIfThere,
 } from "./proven_process.ts";
 import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
+import {
+  endsMore,
+  type StopTerms,
+  stopTerms,
+  type StopWish,
+} from "./stop_terms.ts";
 import type { Job } from "./together.ts";
-
-/** How a daemon is restarted. */
-export interface RestartOptions {
-  /** The number of the signal that tells the old one to end. */
-  readonly signal: number;
-  /** How long it has for that, in milliseconds. */
-  readonly timeout: number;
-}
 
 /**
  * Restarts a daemon: its monitor tells it to end, and starts another.
  *
  * @param pidfile Its pidfile.
- * @param options How.
+ * @param wish How the old one is told to end.
  * @param say Is told what happens.
  * @returns The job. It is done when the new daemon is ready.
  */
 export function* restartDaemon(
   pidfile: string,
-  options: RestartOptions,
+  wish: StopWish,
   say: Say,
 ): Job<Achieved> {
   const held = DaemonHold.take(pidfile);
@@ -55,12 +53,9 @@ export function* restartDaemon(
       throw new ActionFailure("has just ended, not restarted");
     }
     const { record: before } = watch.look();
-    const { signal } = options;
-    signalIfThere(
-      monitor,
-      (pidfd) => sendRequest(pidfd, { kind: "restart", signal }),
-    );
-    yield* outcome(watch, before, held, options, say);
+    const terms = stopTerms(wish, before);
+    ask(monitor, terms.signal);
+    yield* outcome(watch, before, monitor, held, terms, say);
     const { record } = watch.look();
     const { pid, phase: state } = record;
     return { done: "restarted", state, pid, monitor: monitor.pid };
@@ -103,11 +98,12 @@ function monitorToAsk({ view, daemon, monitor }: DaemonHold): ProvenMonitor {
 function* outcome(
   watch: MonitorWatch,
   before: MonitorRecord,
-  held: DaemonHold,
-  options: RestartOptions,
+  monitor: ProvenMonitor,
+  { daemon }: DaemonHold,
+  terms: StopTerms,
   say: Say,
 ): Job<void> {
-  let deadline = bootTime() + options.timeout;
+  let deadline = bootTime() + terms.timeout;
   let wasKilled = false;
   for (;;) {
     const { record, isLast } = watch.look();
@@ -119,7 +115,7 @@ function* outcome(
         // It is starting, and has its own time for that.
         deadline = Infinity;
       } else if (record.phase === "restarting" && !wasKilled) {
-        kill(held, options, say);
+        kill(monitor, daemon, terms, say);
         wasKilled = true;
         deadline = bootTime() + KILL_GRACE_MS;
       } else {
@@ -160,17 +156,30 @@ function endedInstead({ lastEnd }: MonitorRecord): ActionFailure {
   return new ActionFailure(`its monitor has ended${how}, not restarted`);
 }
 
+/** The monitor alone knows what belongs to its daemon. */
 function kill(
-  { daemon }: DaemonHold,
-  { signal, timeout }: RestartOptions,
+  monitor: ProvenMonitor,
+  daemon: ProvenProcess | undefined,
+  { signal, timeout }: StopTerms,
   say: Say,
 ): void {
-  if (daemon === undefined || hasEnded(daemon)) return;
+  const isLeft = daemon !== undefined && !hasEnded(daemon);
+  if (!isLeft && !endsMore(monitor.record)) return;
+  const who = isLeft
+    ? `pid ${daemon.pid}`
+    : `what ${
+      daemon === undefined ? "the daemon" : `pid ${daemon.pid}`
+    } has left`;
   say.warn(
-    `pid ${daemon.pid} has not ended within ${seconds(timeout)} of ` +
+    `${who} has not ended within ${seconds(timeout)} of ` +
       `${signalName(signal)}, killed (SIGKILL)`,
   );
-  sendSignal(daemon, Signal.SIGKILL);
+  ask(monitor, Signal.SIGKILL);
+}
+
+function ask(monitor: ProvenMonitor, signal: number): void {
+  const request = { kind: "restart", signal } as const;
+  signalIfThere(monitor, (pidfd) => sendRequest(pidfd, request));
 }
 
 function notAnswering(

@@ -162,7 +162,8 @@ export function maySleep(
 ): boolean {
   // A caller that waits for us is not to wait for us to wake up. And whoever
   // looks for the daemon from time to time has no time to sleep.
-  const isBusy = phase === "notReady" || phase === "timedOut";
+  const isBusy = phase === "notReady" || phase === "timedOut" ||
+    phase === "clearing";
   if (notifyFd !== -1 || isBusy) return false;
   return command !== undefined || phase === "backingOff" ||
     watched.every((fd) => fd === signalFd);

@@ -58,14 +58,15 @@ export function wantsStderr(
 /**
  * What becomes the command's stderr. The caller's is to be ours still.
  *
+ * @param state What the monitor knows.
  * @returns A descriptor; `undefined` where a relay cannot be had, which has been
  * said then.
  * @throws {LibcError} When there is no descriptor or process to be had.
  */
-export function relayedStderr(): number | undefined {
+export function relayedStderr(state: MonitorState): number | undefined {
   // Another first start, because the one before it was given up.
   if (relay !== undefined) return relay.inputFd;
-  relay = startRelay();
+  relay = startRelay(state);
   return relay?.inputFd;
 }
 
@@ -88,7 +89,7 @@ export function stopRelay(): void {
   close(doneFd);
 }
 
-function startRelay(): Relay | undefined {
+function startRelay(state: MonitorState): Relay | undefined {
   const [input, control, done] = [pipe2(), pipe2(), pipe2()];
   setNonBlocking(input.readFd);
   setNonBlocking(control.readFd);
@@ -102,13 +103,14 @@ function startRelay(): Relay | undefined {
     prefix: isTerminal() ? ERASE : "",
   });
   try {
-    startNative({
+    const pid = startNative({
       name: "tend-stderr",
       title: "tend: showing stderr until ready",
       image,
       fds: theirs,
       nullFds: [0, 1],
     });
+    state.helpers = [...state.helpers, pid];
     return {
       inputFd: input.writeFd,
       controlFd: control.writeFd,

@@ -5,7 +5,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { isThere } from "../ffi/file.ts";
-import { readProcess, readProcesses } from "../ffi/process_table.ts";
+import { readProcess } from "../ffi/process_table.ts";
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import {
@@ -16,6 +16,7 @@ import {
   seconds,
 } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
+import { holdParts } from "./daemon_parts.ts";
 import { viewOf } from "./daemon_state.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
@@ -25,7 +26,6 @@ import { GroupHold } from "./process_group.ts";
 import {
   DaemonHold,
   hasEnded,
-  prove,
   type ProvenMonitor,
   type ProvenProcess,
   sendSignal,
@@ -33,6 +33,12 @@ import {
 } from "./proven_process.ts";
 import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
+import {
+  endsMore,
+  type StopTerms,
+  stopTerms,
+  type StopWish,
+} from "./stop_terms.ts";
 import { allEnd, type Job } from "./together.ts";
 
 /** A monitor has so long to hear that its daemon is to end, at the least. */
@@ -41,12 +47,8 @@ const HEARING_MS = 1_000;
 const STOP_LOOKS = 100;
 
 /** How a daemon is stopped. */
-export interface StopOptions {
-  /** The number of the signal that tells it to end. */
-  readonly signal: number;
-  /** How long it has for that, in milliseconds. */
-  readonly timeout: number;
-  /** Whether all of its process group is told. */
+export interface StopOptions extends StopWish {
+  /** Whether all of its process group is told, where no monitor does that. */
   readonly killGroup: boolean;
 }
 
@@ -68,7 +70,7 @@ export function* stopDaemon(
   options: StopOptions,
   say: Say,
 ): Job<Achieved> {
-  const deadline = bootTime() + options.timeout;
+  const begin = bootTime();
   let seen: Pick<Achieved, "pid" | "monitor"> | undefined;
   let wasKilled = false;
   for (;;) {
@@ -76,6 +78,8 @@ export function* stopDaemon(
     try {
       checkReachable(held);
       const { daemon, monitor } = held;
+      const terms = stopTerms(options, monitor?.record);
+      const deadline = begin + terms.timeout;
       if (daemon === undefined && monitor === undefined) {
         clearUp(pidfile, seen === undefined, held.view.state === "stale", say);
         const done = seen === undefined
@@ -99,7 +103,8 @@ export function* stopDaemon(
         pid: daemon?.pid ?? seen?.pid,
         monitor: monitor?.pid ?? seen?.monitor,
       };
-      const ended = yield* endHeld(pidfile, held, options, deadline, say);
+      const how = { ...terms, killGroup: options.killGroup };
+      const ended = yield* endHeld(pidfile, held, how, deadline, say);
       wasKilled ||= ended === "killed";
     } finally {
       held.release();
@@ -149,15 +154,17 @@ function clearUp(
 function* endHeld(
   pidfile: string,
   held: DaemonHold,
-  options: StopOptions,
+  how: StopTerms & Pick<StopOptions, "killGroup">,
   deadline: number,
   say: Say,
 ): Job<"stopped" | "killed"> {
-  const { signal, killGroup } = options;
+  const { signal } = how;
+  const { daemon, monitor } = held;
+  const killGroup = how.killGroup &&
+    !(monitor !== undefined && endsMore(monitor.record));
   // Before anybody has ended: then it could not be told whose group it was.
   const group = killGroup ? GroupHold.take(held) : undefined;
   try {
-    const { daemon, monitor } = held;
     if (monitor !== undefined) {
       signalIfThere(
         monitor,
@@ -170,7 +177,7 @@ function* endHeld(
     for (const member of members) sendSignal(member, signal);
     const all = [...held.pidfds, ...members.map(({ pidfd }) => pidfd)];
     if (yield* allEnd(all, deadline)) return "stopped";
-    yield* forceEnd(pidfile, held, group, options, say);
+    yield* forceEnd(pidfile, held, group, how, say);
     return "killed";
   } finally {
     group?.release();
@@ -181,7 +188,7 @@ function* endHeld(
  * Ends by SIGKILL what is left when the time is over.
  *
  * A monitor that has heard that its daemon is to end sees that end, and clears
- * up. One that has not would take it for a crash, and start another: it is
+ * up; it is asked to kill what belongs to the daemon, as only it knows that. One that has not would take it for a crash, and start another: it is
  * stopped, in the sense of SIGSTOP, so that it can fork nobody any more, and
  * killed before the daemon.
  */
@@ -189,7 +196,7 @@ function* forceEnd(
   pidfile: string,
   { daemon, monitor, bystander }: DaemonHold,
   group: GroupHold | undefined,
-  { signal, timeout }: StopOptions,
+  { signal, timeout }: StopTerms,
   say: Say,
 ): Job<void> {
   const doomed = daemon === undefined ? [] : [daemon];
@@ -204,19 +211,29 @@ function* forceEnd(
           `${seconds(patience)}, killed (SIGKILL)`,
       );
       freeze(monitor);
-      children.push(...daemonsOf(monitor));
+      children.push(...holdParts(monitor));
       sendSignal(monitor, Signal.SIGKILL);
       doomed.push(...children.filter(({ pid }) => pid !== daemon?.pid));
     }
     group?.findMore();
     doomed.push(...group?.members ?? []);
+    const late = `has not ended within ${seconds(timeout)} of ${
+      signalName(signal)
+    }`;
+    const killsMore = monitor !== undefined && !isDeaf &&
+      endsMore(monitor.record);
+    if (killsMore && (daemon === undefined || hasEnded(daemon))) {
+      say.warn(`what ${nameOf(daemon)} has left ${late}, killed (SIGKILL)`);
+    }
     for (const process of doomed) {
       if (hasEnded(process)) continue;
-      const why = isDeaf
-        ? "was not told to end"
-        : `has not ended within ${seconds(timeout)} of ${signalName(signal)}`;
+      const why = isDeaf ? "was not told to end" : late;
       say.warn(`pid ${process.pid} ${why}, killed (SIGKILL)`);
       sendSignal(process, Signal.SIGKILL);
+    }
+    if (killsMore) {
+      const request = { kind: "stop", signal: Signal.SIGKILL } as const;
+      signalIfThere(monitor, (pidfd) => sendRequest(pidfd, request));
     }
     const all = [monitor, bystander, ...doomed]
       .filter((process) => process !== undefined);
@@ -238,6 +255,10 @@ function* forceEnd(
   } finally {
     for (const { pidfd } of children) close(pidfd);
   }
+}
+
+function nameOf(daemon: ProvenProcess | undefined): string {
+  return daemon === undefined ? "the daemon" : `pid ${daemon.pid}`;
 }
 
 /** Whether a monitor notes that its daemon is to end, or has ended itself. */
@@ -267,21 +288,4 @@ function freeze(monitor: ProvenMonitor): void {
     if (readProcess(monitor.pid)?.isStopped || hasEnded(monitor)) return;
     waitReadable([], 1);
   }
-}
-
-/**
- * The children of a monitor that are its daemons: the one that it speaks of, and
- * one that it has forked since, which is a copy of it still. It may have others,
- * which it had as a shell before it became tend.
- */
-function daemonsOf(monitor: ProvenMonitor): ProvenProcess[] {
-  const isDaemon = (pid: number) => {
-    const info = readProcess(pid);
-    return info?.ppid === monitor.pid && !info.hasEnded &&
-      (pid === monitor.record.pid || info.isCopy);
-  };
-  return [...readProcesses().keys()].filter(isDaemon)
-    .flatMap((pid) =>
-      prove(pid, () => isDaemon(pid) && !hasEnded(monitor)) ?? []
-    );
 }

@@ -13,6 +13,7 @@ import {
 } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { crashed, ended, startGivenUp } from "./monitor_ends.ts";
+import { killNow } from "./monitor_ready.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { passOn } from "./pass_on.ts";
 import { processStatusMsg } from "./process_status.ts";
@@ -108,9 +109,8 @@ export function abortDaemon(
  * @param state What the monitor knows.
  */
 export function killHungDaemon(state: MonitorState): void {
-  state.deadline = undefined;
   vlog.warn(`pid ${state.daemonPid} does not end by SIGABRT, killing it`);
-  passOn(Signal.SIGKILL, state.daemonPid);
+  killNow(state);
 }
 
 /**

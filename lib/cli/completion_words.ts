@@ -9,6 +9,7 @@
  * @module
  */
 import { RLIMITS } from "../../ffi/limit.ts";
+import { KILL_MODES } from "../monitor_state.ts";
 import type { Option } from "../options.ts";
 import { signalNames } from "../signal_name.ts";
 import { readyWords } from "./ready_option.ts";
@@ -37,6 +38,7 @@ export function wordLists(
     ["WHEN", RESTART_WORDS],
     ["HOW", readyWords()],
     ["LIMIT", Object.keys(RLIMITS).map((name) => `${name}=`)],
+    ["MODE", KILL_MODES],
   ];
 }
 

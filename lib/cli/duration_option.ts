@@ -11,15 +11,15 @@ import { type GivenOption, lastValue, UsageError } from "../options.ts";
  *
  * @param given The options that were given.
  * @param name The option.
- * @param fallback Milliseconds where it was not given.
+ * @param fallback What is returned where it was not given.
  * @returns Milliseconds.
  * @throws {UsageError} When it says what is no length of time.
  */
-export function readDuration<N extends string>(
+export function readDuration<N extends string, T extends number | undefined>(
   given: readonly GivenOption<N>[],
   name: N,
-  fallback: number,
-): number {
+  fallback: T,
+): number | T {
   const text = lastValue(given, name);
   if (text === undefined) return fallback;
   try {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Signal } from "../../ffi/signal.ts";
 import { restartDaemon } from "../restart_daemon.ts";
 import { act, ACTION_JSON } from "./action_verb.ts";
 import { readDuration } from "./duration_option.ts";
@@ -17,18 +16,16 @@ const OPTIONS = [
     value: "required",
     placeholder: "DURATION",
     help: "end the old daemon by SIGKILL if it has not ended\n" +
-      "after that (default: 10s)",
+      "after that (default: its --stop-timeout, or 10s)",
   },
   {
     name: "signal",
     letter: "s",
     value: "required",
     placeholder: "SIG",
-    help: "tell the old daemon by SIG (default: TERM)",
+    help: "tell the old daemon by SIG\n(default: its --stop-signal, or TERM)",
   },
 ] as const;
-
-const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** `tend restart`. */
 export const restartVerb: Verb<
@@ -61,8 +58,8 @@ ${ACTION_JSON}`,
   run: (call) => {
     const { given } = call;
     const options = {
-      signal: readSignal(given, Signal.SIGTERM),
-      timeout: readDuration(given, "timeout", DEFAULT_TIMEOUT_MS),
+      signal: readSignal(given, undefined),
+      timeout: readDuration(given, "timeout", undefined),
     };
     return act(call, {
       participle: "restarted",

@@ -35,6 +35,7 @@ import {
   type RunOptionName,
 } from "./run_options.ts";
 import { readRestarting, type Restarting } from "./restart_options.ts";
+import { readStopping, type Stopping } from "./stop_options.ts";
 import { keptFds, searchIn, surroundingsOf } from "./surroundings_options.ts";
 import type { Verb } from "./verb.ts";
 
@@ -104,6 +105,7 @@ interface Request {
   readonly isDefaultLog: boolean;
   readonly sleepAfter: number | undefined;
   readonly restarting: Restarting;
+  readonly stopping: Stopping;
   readonly surroundings: Surroundings | undefined;
   readonly outputs: Outputs | undefined;
   readonly keepFds: readonly number[];
@@ -132,7 +134,8 @@ export function run(
     );
   }
   const request = readOptions(given, basename(fromBytes(argv[0])));
-  const { flags, pidfile, logFile, restarting, ready, watchdog } = request;
+  const { flags, pidfile, logFile, restarting, stopping, ready, watchdog } =
+    request;
   const detach = flags.has("detach");
   const chdir = !flags.has("no-chdir");
   const { surroundings, outputs } = request;
@@ -147,7 +150,7 @@ export function run(
     outputs,
   };
   const staysToWatch = ready !== undefined || watchdog !== undefined ||
-    outputs?.logging !== undefined ||
+    outputs?.logging !== undefined || stopping.isGiven ||
     (pidfile !== undefined && !flags.has("exec"));
   const supervise = restarting.policy ?? (staysToWatch ? "no" : undefined);
   const plan: DaemonPlan = {
@@ -160,6 +163,9 @@ export function run(
     supervise,
     throttle: restarting.throttle,
     onCrash: restarting.onCrash,
+    killMode: stopping.killMode,
+    stopSignal: stopping.stopSignal,
+    stopTimeout: stopping.stopTimeout,
     ready,
     watchdog,
     // Any other process of ours is none that the manager would believe.
@@ -293,6 +299,7 @@ function readOptions(
     isDefaultLog: last("log-file") === undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
     restarting,
+    stopping: readStopping(given, flags.has("detach")),
     surroundings: surroundingsOf(given),
     outputs,
     keepFds: keptFds(given),

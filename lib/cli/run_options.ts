@@ -8,6 +8,7 @@ import type { GivenOption, Option } from "../options.ts";
 import { OUTPUT_OPTIONS } from "./output_options.ts";
 import { SURROUNDINGS_OPTIONS } from "./surroundings_options.ts";
 import { READY_OPTIONS } from "./ready_option.ts";
+import { STOP_OPTIONS } from "./stop_options.ts";
 
 /** The options of `tend` beyond those of every daemon. */
 const TEND_OPTIONS = [
@@ -90,6 +91,7 @@ const OPTIONS = [
   ...DAEMON_OPTIONS,
   ...TEND_OPTIONS,
   ...RESTART_OPTIONS,
+  ...STOP_OPTIONS,
   ...SURROUNDINGS_OPTIONS,
   ...OUTPUT_OPTIONS,
   ...LOGGING_OPTIONS,
@@ -105,6 +107,7 @@ export type RunOption = GivenOption<RunOptionName>;
 export const RUN_OPTION_GROUPS = [
   { title: "Daemon options", options: [...DAEMON_OPTIONS, ...TEND_OPTIONS] },
   { title: "Restart options", options: RESTART_OPTIONS },
+  { title: "Stop options", options: STOP_OPTIONS },
   { title: "What COMMAND finds", options: SURROUNDINGS_OPTIONS },
   { title: "What COMMAND writes", options: OUTPUT_OPTIONS },
   { title: "Logging options", options: LOGGING_OPTIONS },

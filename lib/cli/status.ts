@@ -40,6 +40,7 @@ const STATUS_OF: Record<DaemonState, 0 | 1 | 3 | 4> = {
   timedOut: 0,
   restarting: 0,
   stopping: 0,
+  clearing: 1,
   backingOff: 1,
   ended: 1,
   stale: 1,
@@ -55,8 +56,9 @@ export const statusVerb: Verb<typeof TARGET_OPTIONS[number]["name"]> = {
     `Shows a line for each TARGET. Whether a daemon runs is told by the lock of its
 pidfile; the rest is what its monitor has noted and what /proc shows.
 
-The state is running, starting, restarting or stopping; backing off, between a
-crash and the next start; ended, when its monitor has not seen that yet; stale,
+The state is running, starting, restarting or stopping; clearing, while it has
+ended and what it has left has not; backing off, between a crash and the next
+start; ended, when its monitor has not seen that yet; stale,
 when it has left a pidfile; stopped; or unknown. Unmonitored says that no tend
 would start it again.
 

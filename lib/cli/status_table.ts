@@ -18,6 +18,7 @@ const STATES: Record<DaemonState, readonly [word: string, colour: number]> = {
   timedOut: ["not ready in time", 31],
   restarting: ["restarting", 33],
   stopping: ["stopping", 33],
+  clearing: ["clearing", 33],
   backingOff: ["backing off", 33],
   ended: ["ended", 33],
   stale: ["stale", 31],

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Signal } from "../../ffi/signal.ts";
 import { stopDaemon } from "../stop_daemon.ts";
 import { act, ACTION_JSON } from "./action_verb.ts";
 import { readDuration } from "./duration_option.ts";
@@ -16,23 +15,23 @@ const OPTIONS = [
     name: "timeout",
     value: "required",
     placeholder: "DURATION",
-    help: "end by SIGKILL what has not ended after that\n(default: 10s)",
+    help:
+      "end by SIGKILL what has not ended after that\n(default: its --stop-timeout, or 10s)",
   },
   {
     name: "signal",
     letter: "s",
     value: "required",
     placeholder: "SIG",
-    help: "tell the daemon by SIG (default: TERM)",
+    help: "tell the daemon by SIG\n(default: its --stop-signal, or TERM)",
   },
   {
     name: "kill-group",
     value: "none",
-    help: "tell and end all of the daemon's process group",
+    help:
+      "tell and end all of the daemon's process group;\nwhere a monitor does not do so by its --kill-mode",
   },
 ] as const;
-
-const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** `tend stop`. */
 export const stopVerb: Verb<
@@ -42,7 +41,8 @@ export const stopVerb: Verb<
   summary: "stop daemons and their monitors",
   description:
     `Returns when daemon and monitor have ended, and there is no restart between.
-What has not ended in time is killed, and that is said. That a daemon does not
+What has not ended in time is killed, and that is said. What ends with the
+daemon is what its --kill-mode says. That a daemon does not
 run is no error; stale files of it are removed. Daemons of several TARGETs are
 stopped at the same time.
 
@@ -65,8 +65,8 @@ ${ACTION_JSON}`,
   run: (call) => {
     const { given } = call;
     const options = {
-      signal: readSignal(given, Signal.SIGTERM),
-      timeout: readDuration(given, "timeout", DEFAULT_TIMEOUT_MS),
+      signal: readSignal(given, undefined),
+      timeout: readDuration(given, "timeout", undefined),
       killGroup: given.some(({ name }) => name === "kill-group"),
     };
     return act(call, {

@@ -132,3 +132,27 @@ Deno.test("tend --detach --monitor leaves no COMMAND behind whose monitor was ki
   assertEquals((await tend.finished()).code, 1);
   assertEquals([box.processes(), box.runFiles()], [[], []]);
 });
+
+for (const options of [[], ["--pidfile=x.pid"]]) {
+  const title = ["tend --detach --monitor --ready", ...options].join(" ");
+  Deno.test(`${title} leaves nothing of COMMAND behind whose monitor was killed before that is ready`, async () => {
+    await using box = await Sandbox.create();
+    const ready = `--ready=file=${box.path("nothing")}`;
+    const command = ["sh", "-c", 'sleep 600 & echo $$ >"$1"; wait', "sh"];
+    const tend = box.start([
+      ...[TEND, "--detach", "--monitor", ready, ...options, "--"],
+      ...[...command, box.path("there")],
+    ]);
+    const pid = await box.until(
+      "COMMAND runs",
+      () => box.pidIn(box.path("there")) || undefined,
+    );
+    Deno.kill(parentOf(pid), "SIGKILL");
+    const { code, stderr } = await tend.finished();
+    assertEquals([code, stderr.match(/.*still run.*/)], [1, null]);
+    // What shows its stderr ends after the last that has it.
+    await box.until("all have ended", () => box.processes().length === 0);
+    assertEquals(isAlive(pid), false);
+    assertEquals(box.runFiles(), []);
+  });
+}

@@ -57,6 +57,9 @@ for (
       gaveUp: undefined,
       statusText: undefined,
       command: ["sleep", "600", "0"],
+      killMode: "group",
+      stopSignal: undefined,
+      stopTimeout: undefined,
       logFile: box.path("log/web.log"),
       outputs: [],
     });

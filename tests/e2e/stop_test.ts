@@ -258,7 +258,8 @@ Deno.test("tend stop --kill-group ends what the daemon has left running", async 
   await using box = await Sandbox.create();
   const script = 'sleep 600 & echo >>"$1"; wait';
   const there = box.path("there");
-  await box.tend(...MONITORED, "--", "sh", "-c", script, "sh", there);
+  const options = [...MONITORED, "--kill-mode=process"];
+  await box.tend(...options, "--", "sh", "-c", script, "sh", there);
   await isThere(box);
   assertEquals(await box.tend("stop", "--kill-group", "web"), DONE);
   assertNothingLeft(box);
@@ -268,7 +269,8 @@ Deno.test("tend stop --kill-group kills all of the group after --timeout", async
   await using box = await Sandbox.create();
   const script = 'trap "" TERM; sleep 600 & echo >>"$1"; wait';
   const there = box.path("there");
-  await box.tend(...MONITORED, "--", "sh", "-c", script, "sh", there);
+  const options = [...MONITORED, "--kill-mode=process"];
+  await box.tend(...options, "--", "sh", "-c", script, "sh", there);
   await isThere(box);
   const { code, stderr } = await box.tend(
     ...["stop", "--timeout=100ms", "--kill-group", "web"],

@@ -4,6 +4,8 @@
  * @module
  */
 import {
+  CLEARING_STEPS,
+  KILL_MODES,
   MONITOR_PHASES,
   type MonitorState,
   READY_WAYS,
@@ -21,6 +23,7 @@ export function anyState(random: Random): MonitorState {
   const number = () => random.pick([0, 1, INT_MAX, random.below(1 << 22)]);
   const fd = () => random.pick([0, 1023, INT_MAX, random.below(1 << 20)]);
   const time = () => random.pick([0, 0.25, 1e3, random.below(2 ** 31) * 1.7]);
+  const signal = () => 1 + random.below(64);
   const list = <T>(make: () => T) =>
     Array.from({ length: random.below(4) }, make);
   /** Any but NUL, which no string of C can hold. */
@@ -65,6 +68,10 @@ export function anyState(random: Random): MonitorState {
     },
     onCrash: maybe(text),
     name: text(),
+    killMode: random.pick(KILL_MODES),
+    stopSignal: maybe(signal),
+    stopTimeout: maybe(time),
+    helpers: list(() => 1 + random.below(1 << 22)),
     command: maybe(() => ({
       path: bytes(),
       argv: list(bytes),
@@ -94,6 +101,18 @@ export function anyState(random: Random): MonitorState {
       ready: boolean(),
       status: random.below(256),
       text: maybe(text),
+    })),
+    told: maybe(signal),
+    stoppedAt: maybe(time),
+    clearing: maybe(() => ({
+      phase: random.pick(MONITOR_PHASES),
+      status: random.pick(
+        [
+          { kind: "exited", code: random.below(256) },
+          { kind: "signaled", signal: signal(), coreDumped: boolean() },
+        ] as const,
+      ),
+      step: random.pick(CLEARING_STEPS),
     })),
     restarts: number(),
     restartMsg: maybe(text),

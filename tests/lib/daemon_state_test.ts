@@ -23,6 +23,9 @@ const RECORD: MonitorRecord = {
   gaveUp: undefined,
   statusText: undefined,
   command: ["web"],
+  killMode: undefined,
+  stopSignal: undefined,
+  stopTimeout: undefined,
   logFile: undefined,
   outputs: [],
 };
@@ -83,6 +86,19 @@ const VIEWS: readonly [
     NOBODY,
     undefined,
   ]],
+  [
+    "one that is forked after another was cleared up",
+    RUNNING,
+    held({
+      phase: "clearing",
+    }),
+    ["starting", NOBODY, undefined],
+  ],
+  ["one that has left something", STALE, held({ phase: "clearing" }), [
+    "clearing",
+    undefined,
+    undefined,
+  ]],
   ["one that has ended and not been noted", STALE, held({}), [
     "ended",
     undefined,
@@ -112,7 +128,7 @@ for (const [what, pidfile, monitor, expected] of VIEWS) {
 }
 
 for (const phase of MONITOR_PHASES) {
-  if (phase === "backingOff") continue;
+  if (phase === "backingOff" || phase === "clearing") continue;
   Deno.test(`viewOf() a daemon whose monitor is ${phase} is that`, () => {
     const { state, pid, monitor } = viewOf({
       pidfile: RUNNING,

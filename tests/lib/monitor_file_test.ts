@@ -7,6 +7,7 @@ import {
   readMonitorFile,
 } from "../../lib/monitor_file.ts";
 import {
+  KILL_MODES,
   MONITOR_PHASES,
   RESTART_POLICIES,
   STREAMS,
@@ -38,6 +39,9 @@ function anyRecord(random: Random): MonitorRecord {
     gaveUp: random.pick([undefined, "3 ends within 60 seconds"]),
     statusText: random.pick([undefined, "", "Ready to accept connections"]),
     command: random.pick([[], ["web"], ["web", "", "\u{1f600}", "a\nb"]]),
+    killMode: random.pick([undefined, ...KILL_MODES]),
+    stopSignal: random.pick([undefined, 3, 64]),
+    stopTimeout: random.pick([undefined, 0, 1500.5]),
     logFile: random.pick([undefined, "/var/log/web.log"]),
     outputs: random.pick([[], [
       {

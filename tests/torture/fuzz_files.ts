@@ -14,6 +14,7 @@ import {
   readMonitorFile,
 } from "../../lib/monitor_file.ts";
 import {
+  KILL_MODES,
   MONITOR_PHASES,
   RESTART_POLICIES,
   STREAMS,
@@ -70,6 +71,9 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
     nil: undefined,
   }),
   command: fc.array(TEXT),
+  killMode: fc.constantFrom(undefined, ...KILL_MODES),
+  stopSignal: fc.option(fc.integer({ min: 1, max: 64 }), { nil: undefined }),
+  stopTimeout: TIME,
   logFile: SOME_TEXT,
   outputs: fc.array(
     fc.record({

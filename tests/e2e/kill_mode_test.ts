@@ -1,0 +1,226 @@
+/** What ends with a command, of all that it has started. */
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { isFree, leaving, leftIn, PLACES, untilLeft } from "../leftovers.ts";
+import {
+  LOGGED,
+  logOf,
+  MONITORED,
+  shown,
+  successorOf,
+  untilAsleep,
+  untilShown,
+} from "../monitored.ts";
+import { isAlive, look, parentOf } from "../proc.ts";
+import { freePort } from "../ready.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+
+const DONE = { code: 0, stdout: "", stderr: "" };
+/** A first daemon crashes when it has left something, the next one stays. */
+const CRASH = "test $before -gt 0 || kill -SEGV $$; exec sleep 600";
+
+for (const place of PLACES) {
+  for (const sleep of ["0", "never"]) {
+    Deno.test(`tend stop frees the port that a process in ${place} holds, with --kill-mode=tree --sleep-after=${sleep}`, async () => {
+      await using box = await Sandbox.create();
+      const port = freePort();
+      const options = ["--kill-mode=tree", `--sleep-after=${sleep}`];
+      await box.tend(
+        ...MONITORED,
+        ...options,
+        ...leaving(box, port, { place }),
+      );
+      await untilLeft(box);
+      assertEquals(isFree(port), false);
+      const { monitor } = shown(box)!;
+      if (sleep === "0") await untilAsleep(box, monitor);
+      assertEquals(await box.tend("stop", "web"), DONE);
+      assertEquals([isFree(port), box.processes()], [true, []]);
+      assertEquals(box.runFiles(), []);
+    });
+  }
+
+  for (const mode of ["process", "group"]) {
+    const isPart = mode === "group" && place === PLACES[0];
+    Deno.test(`tend stop ${isPart ? "ends" : "leaves"} a process in ${place} with --kill-mode=${mode}`, async () => {
+      await using box = await Sandbox.create();
+      const options = mode === "group" ? [] : [`--kill-mode=${mode}`];
+      const command = leaving(box, freePort(), { place });
+      await box.tend(...MONITORED, ...options, ...command);
+      const left = await untilLeft(box);
+      assertEquals(shown(box)!.killMode, mode);
+      assertEquals(await box.tend("stop", "web"), DONE);
+      assertEquals(box.processes(), isPart ? [] : left);
+    });
+  }
+}
+
+for (const place of PLACES) {
+  const mode = place === PLACES[0] ? "group" : "tree";
+  const options = [...LOGGED, `--kill-mode=${mode}`];
+  const left = { place, isStubborn: true };
+
+  Deno.test(`tend stop kills a process in ${place} that does not end, with --kill-mode=${mode}`, async () => {
+    await using box = await Sandbox.create();
+    const port = freePort();
+    await box.tend(...options, ...leaving(box, port, left));
+    await untilLeft(box);
+    const pid = box.pidfile("web.pid");
+    assertEquals(await box.tend("stop", "--timeout=100ms", "web"), {
+      ...DONE,
+      stderr: `tend: web: what pid ${pid} has left has not ended within ` +
+        "0.1 s of SIGTERM, killed (SIGKILL)\n",
+    });
+    assertEquals([isFree(port), box.processes()], [true, []]);
+    assertEquals(box.runFiles(), []);
+  });
+
+  Deno.test(`tend --kill-mode=${mode} restarts after a crash when a process in ${place} has ended`, async () => {
+    await using box = await Sandbox.create();
+    const port = freePort();
+    const command = leaving(box, port, { place, then: CRASH });
+    await box.tend(...options, ...command);
+    // The port was free for it.
+    const [first, second] = await untilLeft(box, 2);
+    assertEquals([first, second].map((pid) => isAlive(pid!)), [false, true]);
+    assertMatch(
+      logOf(box),
+      /INFO\|pid \d+ has ended, telling what it has left to end by SIGTERM\n.*ERR\|1 crashes: pid \d+ died, killed \(Segmentation fault\), restarting\n/,
+    );
+    await box.tend("stop", "web");
+    assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+
+  Deno.test(`tend --kill-mode=${mode} --stop-timeout kills a process in ${place} before it restarts`, async () => {
+    await using box = await Sandbox.create();
+    const command = leaving(box, freePort(), { ...left, then: CRASH });
+    await box.tend(...options, "--stop-timeout=100ms", ...command);
+    const [first, second] = await untilLeft(box, 2);
+    assertEquals([first, second].map((pid) => isAlive(pid!)), [false, true]);
+    assertMatch(
+      logOf(box),
+      /WARN\|what pid \d+ has left does not end by SIGTERM, killing it\n/,
+    );
+    await box.tend("stop", "web");
+    assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+
+  Deno.test(`tend stop ends a monitor that waits for a process in ${place}, with --kill-mode=${mode}`, async () => {
+    await using box = await Sandbox.create();
+    const command = leaving(box, freePort(), { ...left, then: CRASH });
+    await box.tend(...options, ...command);
+    await untilShown(box, "that", ({ phase }) => phase === "clearing");
+    const { stdout } = await box.tend("status", "web");
+    assertMatch(stdout, /\nweb {3}clearing /);
+    assertEquals(await box.tend("stop", "--timeout=100ms", "web"), {
+      ...DONE,
+      stderr: "tend: web: what the daemon has left has not ended within " +
+        "0.1 s of SIGTERM, killed (SIGKILL)\n",
+    });
+    assertEquals(leftIn(box).length, 1);
+    assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+
+  Deno.test(`tend restart kills what is left in ${place}, with --kill-mode=${mode}`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(...options, ...leaving(box, freePort(), left));
+    const [first] = await untilLeft(box);
+    const pid = box.pidfile("web.pid");
+    assertEquals(await box.tend("restart", "--timeout=100ms", "web"), {
+      ...DONE,
+      stderr: `tend: web: what pid ${pid} has left has not ended within ` +
+        "0.1 s of SIGTERM, killed (SIGKILL)\n",
+    });
+    assertEquals(isAlive(first!), false);
+    assertEquals(isAlive(await successorOf(pid, box)), true);
+  });
+
+  Deno.test(`tend stop ends what is in ${place} when the monitor does not answer, with --kill-mode=${mode}`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(...options, ...leaving(box, freePort(), left));
+    await untilLeft(box);
+    Deno.kill(shown(box)!.monitor, "SIGSTOP");
+    const { code, stderr } = await box.tend("stop", "--timeout=0", "web");
+    assertEquals(code, 0);
+    assertEquals(stderr.match(/was not told to end, killed/g)?.length, 2);
+    assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+
+  Deno.test(`tend --kill-mode=${mode} ends what a command in ${place} leaves that is not ready in time`, async () => {
+    await using box = await Sandbox.create();
+    const port = freePort();
+    const ready = ["--ready=file=/nowhere", "--ready-timeout=2s"];
+    // It is there in time or it is not.
+    const command = leaving(box, port, left);
+    const { code } = await box.tend(
+      ...[...options, ...ready, "--stop-timeout=100ms", ...command],
+    );
+    assertEquals(code, 1);
+    assertEquals([isFree(port), box.processes()], [true, []]);
+  });
+}
+
+Deno.test("tend --kill-mode=tree in the foreground ends what COMMAND leaves, and has its status", async () => {
+  await using box = await Sandbox.create();
+  const command = leaving(box, freePort(), {
+    place: PLACES[1],
+    then: "exit 7",
+  });
+  const { code } = await box.tend("--kill-mode=tree", ...command);
+  assertEquals(code, 7);
+  assertEquals(box.processes(), []);
+});
+
+Deno.test("tend in the foreground leaves COMMAND in its own process group", async () => {
+  await using box = await Sandbox.create();
+  const tend = box.start([TEND, "--pidfile=web.pid", "--", "sleep", "600"]);
+  const pid = await box.until("COMMAND runs", () => box.holder("web.pid"));
+  assertEquals(look(pid)!.pgrp, look(tend.pid)!.pgrp);
+});
+
+Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-crash", async () => {
+  await using box = await Sandbox.create();
+  const hook = 'until test -e "$TEND_HOOK"; do sleep 0.01; done; ' +
+    'echo >"$TEND_HOOK.done"';
+  const script = 'sleep 600 & echo $! >sleeper; exec "$@"';
+  const options = ["--kill-mode=tree", "--monitor", "--name=web"]
+    .concat("--pidfile=web.pid", `--on-crash=${hook}`, "--log-file");
+  const command = leaving(box, freePort(), { place: PLACES[1], then: CRASH });
+  const shell = ["sh", "-c", script, "sh", TEND, ...options, ...command];
+  const env = { TEND_HOOK: box.path("hook") };
+  const tend = box.start(shell, { env });
+  await untilLeft(box, 2);
+  const sleeper = Number(box.read(box.path("sleeper")));
+  assertEquals(parentOf(sleeper), tend.pid);
+  assertEquals((await box.tend("stop", "web")).code, 0);
+  await tend.finished();
+  assertEquals(leftIn(box).filter(isAlive), []);
+  assertEquals(isAlive(sleeper), true);
+  Deno.writeTextFileSync(env.TEND_HOOK, "");
+  await box.until(
+    "the hook has ended",
+    () => box.exists(`${env.TEND_HOOK}.done`),
+  );
+});
+
+const STORMS = {
+  "forks a successor and ends, again and again":
+    'trap "" TERM; setsid sh -c "$0" "$0" & exit',
+  "forks sessions without end":
+    'trap "" TERM; while :; do setsid sh -c "sleep 600 & sleep 0.1" & ' +
+    "sleep 0.01; done",
+};
+
+for (const [what, storm] of Object.entries(STORMS)) {
+  Deno.test(`tend stop --kill-mode=tree ends one that ${what}`, async () => {
+    await using box = await Sandbox.create();
+    const script = 'sh -c "$1" "$1" & exec sleep 600';
+    await box.tend(
+      ...[...MONITORED, "--kill-mode=tree", "--stop-timeout=100ms"],
+      ...["--", "sh", "-c", script, "sh", storm],
+    );
+    await box.until("it has begun", () => box.processes().length > 2);
+    assertEquals((await box.tend("stop", "web")).code, 0);
+    assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+}
