@@ -160,6 +160,14 @@ for (const place of PLACES) {
   });
 }
 
+Deno.test("tend --watchdog ends what a command has left that hangs, before the next one", async () => {
+  await using box = await Sandbox.create();
+  const command = leaving(box, freePort(), { place: PLACES[0] });
+  await box.tend(...MONITORED, "--watchdog=2s", ...command);
+  const [first] = await untilLeft(box, 2);
+  assertEquals(isAlive(first!), false);
+});
+
 Deno.test("tend --kill-mode=tree in the foreground ends what COMMAND leaves, and has its status", async () => {
   await using box = await Sandbox.create();
   const command = leaving(box, freePort(), {
