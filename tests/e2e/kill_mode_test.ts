@@ -211,6 +211,21 @@ Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-c
   );
 });
 
+Deno.test("tend --kill-mode=tree ends no logger", async () => {
+  await using box = await Sandbox.create();
+  const output = [`--output=${box.path("out")}`, "--log-timestamps"];
+  const left = { place: PLACES[1], isStubborn: true, then: CRASH };
+  const options = ["--kill-mode=tree", "--stop-timeout=50ms", ...output];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const logger = () => shown(box)?.outputs[0]?.logger;
+  const before = logger()!;
+  const [first] = await untilLeft(box, 2);
+  assertEquals([isAlive(first!), isAlive(before)], [false, true]);
+  assertEquals(logger(), before);
+  assertEquals((await box.tend("stop", "web")).code, 0);
+  await box.until("all have ended", () => box.processes().length === 0);
+});
+
 const STORMS = {
   "forks a successor and ends, again and again":
     'trap "" TERM; setsid sh -c "$0" "$0" & exit',
