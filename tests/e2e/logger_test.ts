@@ -248,9 +248,8 @@ Deno.test("a logger outlives its monitor that has ended, with what COMMAND has l
   await using box = await Sandbox.create();
   const script = '(trap "" HUP TERM; until [ -e "$0" ]; do sleep 0.01; done; ' +
     "echo late) & echo early; exec sleep 600";
-  await box.tend(
-    ...[...LOGGED, ...STAMPED, "--", "sh", "-c", script, box.path("go")],
-  );
+  const options = [...LOGGED, ...STAMPED, "--kill-mode=process"];
+  await box.tend(...options, "--", "sh", "-c", script, box.path("go"));
   const logger = await loggerOf(box);
   const monitor = parentOf(logger);
   Deno.kill(box.pidfile("web.pid")!, "SIGTERM");
