@@ -57,6 +57,10 @@ const libc = bind({
     ],
     result: "i32",
   },
+  inotify_rm_watch: {
+    parameters: ["i32", /* int fd */ "i32" /* int wd */],
+    result: "i32",
+  },
 });
 
 const CLOCK_MONOTONIC = 1;
@@ -68,6 +72,7 @@ const IN_CLOEXEC = 0o2000000;
 const IN_NONBLOCK = 0o4000;
 const IN_MODIFY = 0x2;
 const IN_ATTRIB = 0x4;
+const IN_CLOSE_WRITE = 0x8;
 const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
 const IN_CREATE = 0x100;
@@ -76,6 +81,8 @@ const IN_DELETE_SELF = 0x400;
 const IN_MOVE_SELF = 0x800;
 /** `poll()`: it can be read. */
 export const POLLIN = 1;
+/** Nothing but that the other end is gone, which is always told. */
+const POLL_NOTHING = 0;
 export const POLLOUT = 4;
 const INT_MAX = 0x7fff_ffff;
 const NANO = 1_000_000_000n;
@@ -88,6 +95,8 @@ export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
  *
  * @param fds The descriptors.
  * @param timeout How long, in milliseconds; -1 for as long as it takes.
+ * @param outputs More descriptors, that are only written: they are ready once
+ * their other end is gone.
  * @returns Those that are ready, `undefined` when the time is over. A signal
  * with a handler may end the wait with none: whoever waits looks at its world
  * again anyway.
@@ -96,16 +105,23 @@ export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 export function waitReadable(
   fds: readonly number[],
   timeout?: -1,
+  outputs?: readonly number[],
 ): number[];
 export function waitReadable(
   fds: readonly number[],
   timeout: number,
+  outputs?: readonly number[],
 ): number[] | undefined;
 export function waitReadable(
-  fds: readonly number[],
+  inputs: readonly number[],
   timeout = -1,
+  outputs: readonly number[] = [],
 ): number[] | undefined {
+  const fds = [...inputs, ...outputs];
   const view = pollfds(fds);
+  for (let i = inputs.length; i < fds.length; i++) {
+    view.setInt16(i * POLLFD.size + POLLFD.events, POLL_NOTHING, true);
+  }
   // An int is 24 days: whoever waits for longer hears of that too early.
   const milliseconds = Math.min(timeout, INT_MAX);
   const count = libc.poll(
@@ -323,6 +339,56 @@ export function inotifyWrites(file: CString): number {
 }
 
 /**
+ * Makes a descriptor that can be read once a name in a directory has come, or
+ * the directory itself has gone.
+ *
+ * @param directory The directory.
+ * @returns The descriptor, which does not block; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyArrivals(directory: CString): number {
+  const path = cString(directory);
+  const mask = IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF;
+  return inotify((fd) => watch(fd, path, mask));
+}
+
+/**
+ * Has a descriptor of inotify be readable also once a file was written. Closing
+ * such a descriptor takes the kernel some 10 ms, adding to it nothing.
+ *
+ * @param inotifyFd The descriptor.
+ * @param file The file.
+ * @returns What {@linkcode inotifyRemove} takes.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `ENOSPC`.
+ */
+export function inotifyAddWrites(inotifyFd: number, file: CString): number {
+  return watch(inotifyFd, cString(file), IN_MODIFY);
+}
+
+/**
+ * Ends that. It has ended by itself when the file is gone.
+ *
+ * @param inotifyFd The descriptor.
+ * @param added What was returned then.
+ */
+export function inotifyRemove(inotifyFd: number, added: number): void {
+  libc.inotify_rm_watch(inotifyFd, added);
+}
+
+/**
+ * Makes a descriptor that can be read once a process has let go of a file that
+ * it could write to.
+ *
+ * @param file The file.
+ * @returns The descriptor, which does not block; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyCloses(file: CString): number {
+  const path = cString(file);
+  return inotify((fd) => watch(fd, path, IN_CLOSE_WRITE));
+}
+
+/**
  * Makes a descriptor that can be read once something in a directory has come,
  * gone or changed, or the directory itself has gone.
  *
@@ -349,6 +415,10 @@ function inotify(addWatches: (fd: number) => void): number {
   return fd;
 }
 
-function watch(fd: number, path: Uint8Array<ArrayBuffer>, mask: number): void {
-  checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
+function watch(
+  fd: number,
+  path: Uint8Array<ArrayBuffer>,
+  mask: number,
+): number {
+  return checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
 }

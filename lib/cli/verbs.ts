@@ -8,6 +8,7 @@
  */
 import { completionsVerb } from "./completions.ts";
 import { helpVerb } from "./help.ts";
+import { logsVerb } from "./logs.ts";
 import { manVerb } from "./man.ts";
 import { killVerb } from "./kill.ts";
 import { listVerb } from "./list.ts";
@@ -28,6 +29,7 @@ export const VERBS: readonly Verb[] = [
   reloadVerb,
   killVerb,
   waitVerb,
+  logsVerb,
   listVerb,
   helpVerb,
   manVerb,
