@@ -11,13 +11,13 @@
  */
 import { close, readIfAny } from "../ffi/descriptor.ts";
 import { type FileStat, isSameFile, statFile } from "../ffi/file.ts";
-import { LibcError } from "../ffi/libc.ts";
 import {
-  bootTime,
   inotifyAddWrites,
   inotifyArrivals,
   inotifyRemove,
-} from "../ffi/wait.ts";
+} from "../ffi/inotify.ts";
+import { LibcError } from "../ffi/libc.ts";
+import { bootTime } from "../ffi/wait.ts";
 import { directoryOf } from "./foreign_file.ts";
 import { type LogFile, type LogNames, openNewer } from "./log_files.ts";
 import type { LogTail } from "./log_tail.ts";
