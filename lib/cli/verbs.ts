@@ -13,6 +13,7 @@ import { manVerb } from "./man.ts";
 import { killVerb } from "./kill.ts";
 import { listVerb } from "./list.ts";
 import { reloadVerb } from "./reload.ts";
+import { reopenVerb } from "./reopen.ts";
 import { restartVerb } from "./restart.ts";
 import { runVerb } from "./run.ts";
 import { statusVerb } from "./status.ts";
@@ -30,6 +31,7 @@ export const VERBS: readonly Verb[] = [
   killVerb,
   waitVerb,
   logsVerb,
+  reopenVerb,
   listVerb,
   helpVerb,
   manVerb,
