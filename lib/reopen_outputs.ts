@@ -72,8 +72,8 @@ function withoutMonitor({ view, daemon }: DaemonHold): string {
   if (view.state === "unknown") return `${view.remark}, not reopened`;
   return daemon === undefined
     ? "not running, not reopened"
-    : `only its monitor knows who writes its output, and it has none of ` +
-      `tend's (${view.remark ?? "unmonitored"}), not reopened`;
+    : "there is no monitor of tend's to say who writes its output " +
+      `(${view.remark ?? "unmonitored"}), not reopened`;
 }
 
 /** Reopens one of them, by whichever logger it has. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type CString, fromBytes } from "../../ffi/c_string.ts";
-import { writeFully } from "../../ffi/descriptor.ts";
+import { close, writeFully } from "../../ffi/descriptor.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { bootTime, waitReadable } from "../../ffi/wait.ts";
@@ -17,7 +17,8 @@ import { LogFollower } from "../log_follower.ts";
 import { openTail } from "../log_tail.ts";
 import { type GivenOption, lastValue, UsageError } from "../options.ts";
 import { oneLine } from "../vlog.ts";
-import type { Pause } from "../together.ts";
+import { hold } from "../proven_process.ts";
+import { allEnd, type Job, type Pause } from "../together.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { complain, raiseDescriptorLimit } from "./action_verb.ts";
 import { parseTarget, type Target } from "./target.ts";
@@ -25,6 +26,8 @@ import type { Verb } from "./verb.ts";
 
 const STDOUT = 1;
 const DEFAULT_LINES = 10;
+/** So long a logger has to write what the daemon wrote last. */
+const LAST_LINES_MS = 1_000;
 
 const OPTIONS = [
   {
@@ -134,7 +137,7 @@ function follow(
   }));
   // Its end cannot be seen from here.
   const isElsewhere = viewOf(lookAt(pidfile)).isElsewhere;
-  const end = isElsewhere ? undefined : awaitEnd(pidfile, Infinity);
+  const end = isElsewhere ? undefined : endOf(pidfile, outputs);
   let step = end?.next();
   for (;;) {
     // What was written before the end is there when that is seen.
@@ -150,6 +153,24 @@ function follow(
     if (until <= bootTime() || fds.some((fd) => ready.includes(fd))) {
       step = end.next();
     }
+  }
+}
+
+/** Waits until all is written. */
+function* endOf(
+  pidfile: string,
+  outputs: readonly DaemonOutput[],
+): Job<void> {
+  const loggers = outputs.flatMap(({ logger }) =>
+    logger ? hold(logger) ?? [] : []
+  );
+  try {
+    yield* awaitEnd(pidfile, Infinity);
+    // Each ends by itself then, unless a child of the daemon's still writes.
+    const pidfds = loggers.map(({ pidfd }) => pidfd);
+    yield* allEnd(pidfds, bootTime() + LAST_LINES_MS);
+  } finally {
+    loggers.forEach(({ pidfd }) => close(pidfd));
   }
 }
 
