@@ -50,14 +50,14 @@ export const logsVerb: Verb<typeof OPTIONS[number]["name"]> = {
   name: "logs",
   summary: "show what a daemon has written",
   description:
-    `Shows the last lines of what a daemon has written, as it stands in its files:
-those that --output, --stdout and --stderr named when it was started, with older
-ones behind them (FILE.1, FILE.2, ...) as far as they are needed. Where stdout
-and stderr have files of their own both are shown, each below its name.
+    `Shows the last lines of what a daemon has written to the files of --output,
+--stdout or --stderr, and, where there are not so many in FILE, of older ones:
+FILE.1, FILE.2 and so on. Of stdout and stderr in files of their own each is
+shown below its name.
 
-With --follow it goes on, whoever rotates the files; without a line lost or
-shown twice. A restart is no end. Where logrotate has copytruncate, lines may be
-lost as they are for any reader.`,
+With --follow each line is shown once, whoever renames the files; when one has
+gone before it could be shown, that is said. A restart is no end. What
+logrotate cuts off by copytruncate may be lost, as for any reader.`,
   groups: [{ title: "Options", options: OPTIONS }],
   operands: {
     synopsis: "TARGET",

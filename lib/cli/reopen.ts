@@ -27,13 +27,13 @@ export const reopenVerb: Verb<
   name: "reopen",
   summary: "open the output files anew that were renamed",
   description:
-    `For logrotate and its like, which rename FILE of --output, --stdout or --stderr
-and have no way to tell the daemon. Those who write to it for the daemon open
-FILE anew, a new file if it is not there. It returns when they have let go of the
-old one, which can be compressed then; nothing is lost.
+    `For the postrotate of logrotate and its like, which rename the files of
+--output, --stdout and --stderr. With --log-rotate or --log-timestamps a logger
+writes to each: it opens FILE anew, or makes it. This returns when all have let
+go of the old files, which can be compressed then; nothing is lost.
 
-They are there with --log-timestamps or --log-rotate. Without these the daemon
-writes itself, and cannot be told: use copytruncate in logrotate.
+Without those options the daemon has the files itself, and cannot be told: use
+copytruncate in logrotate.
 
 ${ACTION_JSON}`,
   groups: [{ title: "Options", options: [...OPTIONS, ...TARGET_OPTIONS] }],
