@@ -85,7 +85,12 @@ export class LogFile {
     }
   }
 
-  /** How long it is now, in bytes. */
+  /** How long it was when it was opened, in bytes. */
+  get sizeThen(): number {
+    return Number(this.stat.size);
+  }
+
+  /** How long it is now. */
   get size(): number {
     return Number(fstat(this.fd).size);
   }

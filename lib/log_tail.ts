@@ -16,8 +16,8 @@ export interface LogTail {
 }
 
 /**
- * Finds the last lines. The files count as one: a line that begins in one and
- * ends in the next is one line.
+ * Finds the last lines of what is in the files when they are opened. They count
+ * as one: a line that begins in one and ends in the next is one line.
  *
  * @param names The files.
  * @param lines How many lines; `Infinity` for all.
@@ -36,7 +36,7 @@ export function openTail(names: LogNames, lines: number): LogTail {
 /** Sets the positions; returns how many of the files hold the lines. */
 function place(files: readonly LogFile[], lines: number): number {
   if (lines === Infinity) return files.length;
-  const sizes = files.map((file) => file.size);
+  const sizes = files.map(({ sizeThen }) => sizeThen);
   const last = sizes.findIndex((size) => size > 0);
   if (last === -1) return Math.min(files.length, 1);
   if (lines === 0) {

@@ -108,9 +108,8 @@ function show(outputs: readonly DaemonOutput[], lines: number): void {
   const write = writer(outputs);
   for (const output of outputs) {
     for (const file of openTail(output, lines).files) {
-      // No further than now: who writes faster than we would hold us for ever.
-      const end = file.size;
-      let left = end - file.position;
+      // No more: who writes faster than we would hold us for ever.
+      let left = file.sizeThen - file.position;
       for (let block; left > 0 && (block = file.read()) !== undefined;) {
         write(output, block.subarray(0, left));
         left -= block.length;

@@ -63,6 +63,21 @@ for (
   });
 }
 
+Deno.test("tend logs ends though its daemon writes faster than it reads", async () => {
+  await using box = await Sandbox.create();
+  const writer = await TestWriter.start(
+    box,
+    "--output=out",
+    "--limit=fsize=1G",
+  );
+  writer.run("yes");
+  await box.until("it writes", () => Deno.statSync(box.path("out")).size > 1e5);
+  const { code, stdout } = await box.tend("logs", "-n2", "web");
+  // It may be in the middle of a line.
+  assertMatch(stdout, /^y\n(y\n|y)$/);
+  assertEquals(code, 0);
+});
+
 Deno.test("tend logs shows the bytes that were written", async () => {
   await using box = await Sandbox.create();
   const writer = await TestWriter.start(box, "--output=out");
