@@ -5,7 +5,6 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import {
-  type FileStat,
   fstat,
   O_NOCTTY,
   O_NOFOLLOW,
@@ -14,17 +13,21 @@ import {
   openIfThere,
 } from "../ffi/file.ts";
 import { geteuid } from "../ffi/user.ts";
+import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
 import type { LogNames } from "./log_files.ts";
 import {
-  type MonitorFile,
   monitorFileOf,
   type MonitorRecord,
   type OutputRecord,
   readOpenMonitorFile,
 } from "./monitor_file.ts";
+
+/** So often a file is read without a record in it, and so far apart. */
+const ATTEMPTS = 50;
+const LOOK_AGAIN_MS = 1;
 
 /** A daemon's output. */
 export interface DaemonOutput extends LogNames, OutputRecord {}
@@ -42,44 +45,54 @@ export interface DaemonOutput extends LogNames, OutputRecord {}
  * @throws {LibcError} When the monitor's file cannot be opened.
  */
 export function outputsOf(pidfile: string): DaemonOutput[] {
-  // It waits for a monitor that is just writing.
-  const view = viewOf(lookAt(pidfile));
-  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
-  const fd = openIfThere(monitorFileOf(pidfile), flags);
-  if (fd === undefined) {
-    throw new ActionFailure(
-      view.pid === undefined
-        ? "not running, and where its output is only its monitor could say: " +
-          "look into the file that was its --output"
-        : "its monitor is none of tend's, and does not say where its output is",
-    );
-  }
-  let stat: FileStat;
-  let file: MonitorFile;
-  try {
-    stat = fstat(fd);
-    file = readOpenMonitorFile(fd);
-  } finally {
-    close(fd);
-  }
-  const record = recordIn(file);
-  if (record === undefined) {
-    const why = view.remark ?? "there is nothing in its monitor's file that " +
-        "this tend can read";
-    throw new ActionFailure(`where its output is cannot be told: ${why}`);
+  const found = readRecord(pidfile);
+  const { record } = found ?? {};
+  if (found === undefined || record === undefined) {
+    throw new ActionFailure(withoutRecord(pidfile, found !== undefined));
   }
   if (record.outputs.length === 0) {
     throw new ActionFailure(
       "its output is not kept: start it with --output=FILE",
     );
   }
-  const isBelieved = stat.uid === 0 || stat.uid === geteuid();
-  const owner = isBelieved ? undefined : stat.uid;
+  const isBelieved = found.uid === 0 || found.uid === geteuid();
+  const owner = isBelieved ? undefined : found.uid;
   return record.outputs.map((output) => ({ ...output, owner }));
 }
 
-function recordIn(file: MonitorFile): MonitorRecord | undefined {
-  return file.kind === "held" || file.kind === "stale"
-    ? file.record
-    : undefined;
+/** What a monitor's file says, and who owns that very file. */
+function readRecord(
+  pidfile: string,
+): { uid: number; record: MonitorRecord | undefined } | undefined {
+  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+  for (let attempt = 1;; attempt++) {
+    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    if (fd === undefined) return undefined;
+    try {
+      const { uid } = fstat(fd);
+      const file = readOpenMonitorFile(fd);
+      const isRead = file.kind === "held" || file.kind === "stale";
+      const record = isRead ? file.record : undefined;
+      // Without one, its monitor may be just about to write the first.
+      const isSettled = record !== undefined || file.kind !== "held";
+      if (isSettled || attempt === ATTEMPTS) return { uid, record };
+    } finally {
+      close(fd);
+    }
+    waitReadable([], LOOK_AGAIN_MS);
+  }
+}
+
+/** Says why it cannot be told. */
+function withoutRecord(pidfile: string, isThere: boolean): string {
+  const view = viewOf(lookAt(pidfile));
+  if (isThere) {
+    const why = view.remark ?? "there is nothing in its monitor's file that " +
+        "this tend can read";
+    return `where its output is cannot be told: ${why}`;
+  }
+  return view.pid === undefined
+    ? "not running, and where its output is only its monitor could say: " +
+      "look into the file that was its --output"
+    : "its monitor is none of tend's, and does not say where its output is";
 }

@@ -123,13 +123,16 @@ function* reopen(
 function* reopenBy(
   pid: number,
   monitor: ProvenMonitor,
-  { file }: DaemonOutput,
+  { file, owner }: DaemonOutput,
   deadline: number,
 ): Job<boolean> {
-  // As a daemon is proved by its monitor: it is the child of one that lives.
+  // As a daemon is proved by its monitor: it is the child of one that lives. Of
+  // another user's, not one with more rights than that user has.
   const logger = pid === 0 ? undefined : prove(
     pid,
-    () => isDaemonOf(pid, monitor.pid) && !hasEnded(monitor),
+    () =>
+      isDaemonOf(pid, monitor.pid) && !hasEnded(monitor) &&
+      (owner === undefined || statIfThere(`/proc/${pid}`)?.uid === owner),
   );
   if (logger === undefined) return false;
   // Before it is told to: it may be done at once.

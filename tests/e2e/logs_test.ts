@@ -191,7 +191,7 @@ Deno.test("tend logs -f shows each line once, across rotations, and ends with th
   await using box = await Sandbox.create();
   const writer = await TestWriter.start(
     box,
-    ...["--output=out", "--log-rotate=500,999"],
+    ...["--output=out", "--log-rotate=2000,99"],
   );
   await writer.count(30);
   const tail = box.start([TEND, "logs", "-f", "-n20", "web"]);
