@@ -125,7 +125,8 @@ export function readIfAny(
  * @throws {LibcError} `EPIPE`, `ENOSPC` and others.
  */
 export function writeFully(fd: number, text: CString): void {
-  let rest = toBytes(text);
+  // Bytes are not copied: whoever copies a large file would leave it all behind.
+  let rest = typeof text === "string" ? toBytes(text) : text;
   while (rest.length > 0) {
     const some = rest;
     const n = uninterrupted(

@@ -1,10 +1,9 @@
 /**
- * Waiting: for descriptors, for a point in time, for changes of a directory.
+ * Waiting: for descriptors, for a point in time.
  *
  * @module
  */
-import { close, readIfAny } from "./descriptor.ts";
-import { type CString, cString } from "./c_string.ts";
+import { readIfAny } from "./descriptor.ts";
 import {
   bind,
   checked,
@@ -48,15 +47,6 @@ const libc = bind({
     parameters: ["i32", /* int fd */ "buffer" /* struct itimerspec * */],
     result: "i32",
   },
-  inotify_init1: { parameters: ["i32" /* int flags */], result: "i32" },
-  inotify_add_watch: {
-    parameters: [
-      "i32", // int fd
-      "buffer", // const char *path
-      "u32", // uint32_t mask
-    ],
-    result: "i32",
-  },
 });
 
 const CLOCK_MONOTONIC = 1;
@@ -64,18 +54,10 @@ const CLOCK_BOOTTIME = 7;
 const TFD_FLAGS = 0o2000000 | 0o4000; // TFD_CLOEXEC | TFD_NONBLOCK
 const EFD_FLAGS = 0o2000000 | 0o4000; // EFD_CLOEXEC | EFD_NONBLOCK
 const TFD_TIMER_ABSTIME = 1;
-const IN_CLOEXEC = 0o2000000;
-const IN_NONBLOCK = 0o4000;
-const IN_MODIFY = 0x2;
-const IN_ATTRIB = 0x4;
-const IN_MOVED_FROM = 0x40;
-const IN_MOVED_TO = 0x80;
-const IN_CREATE = 0x100;
-const IN_DELETE = 0x200;
-const IN_DELETE_SELF = 0x400;
-const IN_MOVE_SELF = 0x800;
 /** `poll()`: it can be read. */
 export const POLLIN = 1;
+/** Nothing but that the other end is gone, which is always told. */
+const POLL_NOTHING = 0;
 export const POLLOUT = 4;
 const INT_MAX = 0x7fff_ffff;
 const NANO = 1_000_000_000n;
@@ -88,6 +70,8 @@ export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
  *
  * @param fds The descriptors.
  * @param timeout How long, in milliseconds; -1 for as long as it takes.
+ * @param outputs More descriptors, that are only written: they are ready once
+ * their other end is gone.
  * @returns Those that are ready, `undefined` when the time is over. A signal
  * with a handler may end the wait with none: whoever waits looks at its world
  * again anyway.
@@ -96,16 +80,23 @@ export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 export function waitReadable(
   fds: readonly number[],
   timeout?: -1,
+  outputs?: readonly number[],
 ): number[];
 export function waitReadable(
   fds: readonly number[],
   timeout: number,
+  outputs?: readonly number[],
 ): number[] | undefined;
 export function waitReadable(
-  fds: readonly number[],
+  inputs: readonly number[],
   timeout = -1,
+  outputs: readonly number[] = [],
 ): number[] | undefined {
+  const fds = [...inputs, ...outputs];
   const view = pollfds(fds);
+  for (let i = inputs.length; i < fds.length; i++) {
+    view.setInt16(i * POLLFD.size + POLLFD.events, POLL_NOTHING, true);
+  }
   // An int is 24 days: whoever waits for longer hears of that too early.
   const milliseconds = Math.min(timeout, INT_MAX);
   const count = libc.poll(
@@ -285,70 +276,4 @@ export function overdueBy(fd: number): number | undefined {
     Number(itimerspec[i]! * NANO + itimerspec[i + 1]!) / 1e6
   ) as [number, number];
   return Number(count[0]) * interval - left;
-}
-
-/**
- * Makes a descriptor that can be read once a name in a directory has come or
- * gone, or a file was written. Other files there may be: our own log.
- *
- * @param directory The directory.
- * @param file The file; it need not be there.
- * @returns The descriptor; it is closed on exec.
- * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
- */
-export function inotifyChanges(directory: CString, file: CString): number {
-  const [directoryPath, filePath] = [cString(directory), cString(file)];
-  return inotify((fd) => {
-    watch(fd, directoryPath, IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE);
-    try {
-      watch(fd, filePath, IN_MODIFY);
-    } catch (error) {
-      if (!(error instanceof LibcError && error.errno === Errno.ENOENT)) {
-        throw error;
-      }
-    }
-  });
-}
-
-/**
- * Makes a descriptor that can be read once a file was written.
- *
- * @param file The file.
- * @returns The descriptor, which does not block; it is closed on exec.
- * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
- */
-export function inotifyWrites(file: CString): number {
-  const path = cString(file);
-  return inotify((fd) => watch(fd, path, IN_MODIFY));
-}
-
-/**
- * Makes a descriptor that can be read once something in a directory has come,
- * gone or changed, or the directory itself has gone.
- *
- * @param directory The directory.
- * @returns The descriptor, which does not block; it is closed on exec.
- * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
- */
-export function inotifyDirectory(directory: CString): number {
-  const path = cString(directory);
-  const mask = IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB |
-    IN_DELETE_SELF | IN_MOVE_SELF;
-  return inotify((fd) => watch(fd, path, mask));
-}
-
-function inotify(addWatches: (fd: number) => void): number {
-  const flags = IN_CLOEXEC | IN_NONBLOCK;
-  const fd = checked("inotify_init1", libc.inotify_init1(flags));
-  try {
-    addWatches(fd);
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
-  return fd;
-}
-
-function watch(fd: number, path: Uint8Array<ArrayBuffer>, mask: number): void {
-  checked("inotify_add_watch", libc.inotify_add_watch(fd, path, mask));
 }

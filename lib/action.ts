@@ -21,6 +21,8 @@ export type Deed =
   | "none"
   | "restarted"
   | "signalled"
+  /** Not it, but the files of its output. */
+  | "reopened"
   /** It was waited for, and has ended. */
   | "ended"
   /** It was waited for, and is ready. */

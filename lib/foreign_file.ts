@@ -128,7 +128,13 @@ function isShared(directory: CString): boolean {
   }
 }
 
-function directoryOf(path: CString): CString {
+/**
+ * The directory that a name is in.
+ *
+ * @param path The name.
+ * @returns The directory.
+ */
+export function directoryOf(path: CString): CString {
   const bytes = toBytes(path);
   const end = bytes.lastIndexOf(SLASH);
   return end === -1 ? "." : end === 0 ? "/" : bytes.subarray(0, end);

@@ -112,7 +112,10 @@ export interface MonitorRecord {
 export interface OutputRecord extends OutputFile {
   /** How many older ones there may be: `FILE.1` is the newest. */
   readonly count: number;
-  /** The process that writes to it; without one the daemon does. */
+  /**
+   * The process that writes to it, 0 between one and the next; without it the
+   * daemon does.
+   */
   readonly logger: number | undefined;
 }
 
@@ -143,7 +146,7 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
       streams: oneOf(STREAMS),
       file: bytes,
       count: integer(0),
-      logger: optional(integer(1)),
+      logger: optional(integer(0)),
     })),
   ),
 });

@@ -230,7 +230,7 @@ function outputsOf({ command, loggers }: MonitorState): OutputRecord[] {
   return files.map((file, i) => ({
     ...file,
     count: logging?.rotate?.count ?? 0,
-    logger: loggers[i]?.pid || undefined,
+    logger: loggers[i]?.pid,
   }));
 }
 

@@ -12,7 +12,8 @@ import {
   openIfThere,
 } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { bootTime, inotifyWrites } from "../ffi/wait.ts";
+import { inotifyWrites } from "../ffi/inotify.ts";
+import { bootTime } from "../ffi/wait.ts";
 import {
   monitorFileOf,
   type MonitorRecord,

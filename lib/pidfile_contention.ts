@@ -6,17 +6,12 @@
 import { dirname } from "@std/path/dirname";
 import { close } from "../ffi/descriptor.ts";
 import { fstat, isRegularFile, O_RDONLY } from "../ffi/file.ts";
+import { inotifyChanges } from "../ffi/inotify.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { pidfdOpen } from "../ffi/pidfd.ts";
 import { signalfd } from "../ffi/signal.ts";
-import {
-  bootTime,
-  inotifyChanges,
-  setTimerfd,
-  timerfd,
-  waitReadable,
-} from "../ffi/wait.ts";
+import { bootTime, setTimerfd, timerfd, waitReadable } from "../ffi/wait.ts";
 import { FATAL_SIGNALS, fatalSignalRun } from "./fatal_signal.ts";
 import { openIfRegular } from "./pidfile_state.ts";
 

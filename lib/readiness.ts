@@ -7,6 +7,7 @@
 import { dirname } from "@std/path/dirname";
 import { close, pipe2, readIfAny, setNonBlocking } from "../ffi/descriptor.ts";
 import { statFile } from "../ffi/file.ts";
+import { inotifyDirectory } from "../ffi/inotify.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {
   accepts,
@@ -14,12 +15,7 @@ import {
   tcpAddress,
   unixAddress,
 } from "../ffi/socket.ts";
-import {
-  bootTime,
-  inotifyDirectory,
-  setTimerfd,
-  timerfd,
-} from "../ffi/wait.ts";
+import { bootTime, setTimerfd, timerfd } from "../ffi/wait.ts";
 import type { MonitorState, Readiness } from "./monitor_state.ts";
 import { notifySocket } from "./notify_socket.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";

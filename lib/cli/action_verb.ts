@@ -93,7 +93,13 @@ function* reporting(name: string, job: Job<ActionResult>): Job<ActionResult> {
   return result;
 }
 
-function complain(name: string, text: string): void {
+/**
+ * Says on stderr what is wrong with a daemon.
+ *
+ * @param name What it is called.
+ * @param text What is wrong.
+ */
+export function complain(name: string, text: string): void {
   writeConsole(`tend: ${oneLine(name)}: ${oneLine(text)}\n`);
 }
 
@@ -114,8 +120,8 @@ function toObject(
   };
 }
 
-/** There are some descriptors for each daemon. */
-function raiseDescriptorLimit(): void {
+/** Has as many descriptors be open as may be: there are some for each daemon. */
+export function raiseDescriptorLimit(): void {
   const { hard } = getrlimit(RLIMIT_NOFILE);
   setrlimit(RLIMIT_NOFILE, { soft: hard, hard });
 }

@@ -8,10 +8,12 @@
  */
 import { completionsVerb } from "./completions.ts";
 import { helpVerb } from "./help.ts";
+import { logsVerb } from "./logs.ts";
 import { manVerb } from "./man.ts";
 import { killVerb } from "./kill.ts";
 import { listVerb } from "./list.ts";
 import { reloadVerb } from "./reload.ts";
+import { reopenVerb } from "./reopen.ts";
 import { restartVerb } from "./restart.ts";
 import { runVerb } from "./run.ts";
 import { statusVerb } from "./status.ts";
@@ -28,6 +30,8 @@ export const VERBS: readonly Verb[] = [
   reloadVerb,
   killVerb,
   waitVerb,
+  logsVerb,
+  reopenVerb,
   listVerb,
   helpVerb,
   manVerb,

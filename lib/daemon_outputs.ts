@@ -1,0 +1,98 @@
+/**
+ * Where a daemon's output is, as its monitor says.
+ *
+ * @module
+ */
+import { close } from "../ffi/descriptor.ts";
+import {
+  fstat,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  openIfThere,
+} from "../ffi/file.ts";
+import { geteuid } from "../ffi/user.ts";
+import { waitReadable } from "../ffi/wait.ts";
+import { ActionFailure } from "./action.ts";
+import { lookAt } from "./daemon_look.ts";
+import { viewOf } from "./daemon_state.ts";
+import type { LogNames } from "./log_files.ts";
+import {
+  monitorFileOf,
+  type MonitorRecord,
+  type OutputRecord,
+  readOpenMonitorFile,
+} from "./monitor_file.ts";
+
+/** So often a file is read without a record in it, and so far apart. */
+const ATTEMPTS = 50;
+const LOOK_AGAIN_MS = 1;
+
+/** A daemon's output. */
+export interface DaemonOutput extends LogNames, OutputRecord {}
+
+/**
+ * Finds the files that hold what a daemon has written. Those of one whose
+ * monitor was killed, or has given up, too: its file is still there.
+ *
+ * Anybody can write down that `/etc/shadow` is the output. So of a user who is
+ * neither root nor we, only files are believed that are that user's own.
+ *
+ * @param pidfile Its pidfile.
+ * @returns Them; at least one.
+ * @throws {ActionFailure} When there are none, or it cannot be told; says why.
+ * @throws {LibcError} When the monitor's file cannot be opened.
+ */
+export function outputsOf(pidfile: string): DaemonOutput[] {
+  const found = readRecord(pidfile);
+  const { record } = found ?? {};
+  if (found === undefined || record === undefined) {
+    throw new ActionFailure(withoutRecord(pidfile, found !== undefined));
+  }
+  if (record.outputs.length === 0) {
+    throw new ActionFailure(
+      "its output is not kept: start it with --output=FILE",
+    );
+  }
+  const isBelieved = found.uid === 0 || found.uid === geteuid();
+  const owner = isBelieved ? undefined : found.uid;
+  return record.outputs.map((output) => ({ ...output, owner }));
+}
+
+/** What a monitor's file says, and who owns that very file. */
+function readRecord(
+  pidfile: string,
+): { uid: number; record: MonitorRecord | undefined } | undefined {
+  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+  for (let attempt = 1;; attempt++) {
+    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    if (fd === undefined) return undefined;
+    try {
+      const { uid } = fstat(fd);
+      const file = readOpenMonitorFile(fd);
+      const isRead = file.kind === "held" || file.kind === "stale";
+      const record = isRead ? file.record : undefined;
+      // Without one, its monitor may be just about to write the first.
+      const isSettled = record !== undefined || file.kind !== "held";
+      if (isSettled || attempt === ATTEMPTS) return { uid, record };
+    } finally {
+      close(fd);
+    }
+    waitReadable([], LOOK_AGAIN_MS);
+  }
+}
+
+/** Says why it cannot be told. */
+function withoutRecord(pidfile: string, isThere: boolean): string {
+  const view = viewOf(lookAt(pidfile));
+  if (isThere) {
+    const why = view.remark ?? "there is nothing in its monitor's file that " +
+        "this tend can read";
+    return `where its output is cannot be told: ${why}`;
+  }
+  return view.pid === undefined
+    ? "not running, and where its output is only its monitor could say: " +
+      "look into the file that was its --output"
+    : "its monitor is none of tend's, and does not say where its output is";
+}

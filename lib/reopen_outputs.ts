@@ -1,0 +1,214 @@
+/**
+ * Having the files of a daemon's output opened anew, when somebody else has
+ * renamed them.
+ *
+ * @module
+ */
+import { fromBytes } from "../ffi/c_string.ts";
+import { close, readIfAny } from "../ffi/descriptor.ts";
+import { readDirectory } from "../ffi/directory.ts";
+import {
+  type FileStat,
+  isRegularFile,
+  isSameFile,
+  statFile,
+} from "../ffi/file.ts";
+import { inotifyCloses } from "../ffi/inotify.ts";
+import { Errno, LibcError } from "../ffi/libc.ts";
+import { Signal } from "../ffi/signal.ts";
+import { bootTime } from "../ffi/wait.ts";
+import { type Achieved, ActionFailure, seconds } from "./action.ts";
+import { type DaemonOutput, outputsOf } from "./daemon_outputs.ts";
+import { isDaemonOf } from "./daemon_state.ts";
+import { MonitorWatch } from "./monitor_watch.ts";
+import {
+  DaemonHold,
+  hasEnded,
+  prove,
+  type ProvenMonitor,
+  type ProvenProcess,
+  sendSignal,
+} from "./proven_process.ts";
+import type { Job, Pause } from "./together.ts";
+
+/** How often to look where the kernel cannot wake us. */
+const LOOK_AGAIN_MS = 20;
+
+/**
+ * Has the loggers of a daemon open their files anew. It is done when they have
+ * let go of the old ones: who moves or compresses these next loses nothing.
+ *
+ * @param pidfile The daemon's pidfile.
+ * @param timeout How long that may take, in milliseconds.
+ * @returns The job.
+ */
+export function* reopenOutputs(
+  pidfile: string,
+  timeout: number,
+): Job<Achieved> {
+  const deadline = bootTime() + timeout;
+  const held = DaemonHold.take(pidfile);
+  try {
+    const { view, daemon, monitor } = held;
+    if (monitor === undefined) throw new ActionFailure(withoutMonitor(held));
+    const count = outputsOf(pidfile).length;
+    for (let i = 0; i < count; i++) {
+      yield* reopen(pidfile, monitor, i, deadline, timeout);
+    }
+    const { pid } = monitor;
+    return {
+      done: "reopened",
+      state: view.state,
+      pid: daemon?.pid,
+      monitor: pid,
+    };
+  } finally {
+    held.release();
+  }
+}
+
+function withoutMonitor({ view, daemon }: DaemonHold): string {
+  if (view.isElsewhere) return "runs in another PID namespace, not reopened";
+  if (view.state === "unknown") return `${view.remark}, not reopened`;
+  return daemon === undefined
+    ? "not running, not reopened"
+    : "there is no monitor of tend's to say who writes its output " +
+      `(${view.remark ?? "unmonitored"}), not reopened`;
+}
+
+/** Reopens one of them, by whichever logger it has. */
+function* reopen(
+  pidfile: string,
+  monitor: ProvenMonitor,
+  index: number,
+  deadline: number,
+  timeout: number,
+): Job<void> {
+  const watch = MonitorWatch.start(pidfile, monitor);
+  try {
+    for (;;) {
+      watch?.look();
+      const output = watch && outputsOf(pidfile)[index];
+      if (watch === undefined || output === undefined || hasEnded(monitor)) {
+        throw new ActionFailure("its monitor has ended, not reopened");
+      }
+      const file = fromBytes(output.file);
+      const { logger } = output;
+      if (logger === undefined) {
+        throw new ActionFailure(
+          `it writes to ${file} itself, which cannot be reopened: have ` +
+            "logrotate use copytruncate, or start it with --log-timestamps " +
+            "or --log-rotate",
+        );
+      }
+      if (yield* reopenBy(logger, monitor, output, deadline)) return;
+      if (bootTime() >= deadline) {
+        throw new ActionFailure(
+          `its logger has not let go of what was ${file} within ` +
+            `${seconds(timeout)}, not reopened`,
+        );
+      }
+      // One that was killed. The next one opens the file when it begins.
+      yield watch.next(deadline);
+    }
+  } finally {
+    watch?.stop();
+  }
+}
+
+/**
+ * Says whether it was done before the time was over. Not when that process is no
+ * logger of this monitor's any more.
+ */
+function* reopenBy(
+  pid: number,
+  monitor: ProvenMonitor,
+  { file, owner }: DaemonOutput,
+  deadline: number,
+): Job<boolean> {
+  // As a daemon is proved by its monitor: it is the child of one that lives. Of
+  // another user's, not one with more rights than that user has.
+  const logger = pid === 0 ? undefined : prove(
+    pid,
+    () =>
+      isDaemonOf(pid, monitor.pid) && !hasEnded(monitor) &&
+      (owner === undefined || statIfThere(`/proc/${pid}`)?.uid === owner),
+  );
+  if (logger === undefined) return false;
+  // Before it is told to: it may be done at once.
+  const closes = watchFilesOf(pid);
+  try {
+    sendSignal(logger, Signal.SIGHUP);
+    for (;;) {
+      closes.forEach(dropEvents);
+      if (hasEnded(logger)) return false;
+      if (hasOnly(pid, file)) return true;
+      if (bootTime() >= deadline) return false;
+      yield nextClose(logger, closes, deadline);
+    }
+  } finally {
+    [...closes, logger.pidfd].forEach(close);
+  }
+}
+
+function nextClose(
+  { pidfd }: ProvenProcess,
+  closes: readonly number[],
+  deadline: number,
+): Pause {
+  const fds = [pidfd, ...closes];
+  return closes.length > 0
+    ? { fds, until: deadline }
+    : { fds, until: Math.min(deadline, bootTime() + LOOK_AGAIN_MS) };
+}
+
+/**
+ * Whether the only file that a process has open is the one that has a name. It
+ * opens the new one before it closes the old one.
+ */
+function hasOnly(pid: number, path: Uint8Array): boolean {
+  const named = statIfThere(path);
+  const files = filesOf(pid);
+  return named !== undefined && files.length > 0 &&
+    files.every(({ stat }) => isSameFile(stat, named));
+}
+
+/** The regular files that a process has open. */
+function filesOf(pid: number): { path: string; stat: FileStat }[] {
+  return readDirectory(`/proc/${pid}/fd`).flatMap((fd) => {
+    const path = `/proc/${pid}/fd/${fd}`;
+    const stat = statIfThere(path);
+    return stat !== undefined && isRegularFile(stat) ? [{ path, stat }] : [];
+  });
+}
+
+/** Is told when one of them is closed; nothing where that cannot be had. */
+function watchFilesOf(pid: number): number[] {
+  const watches: number[] = [];
+  try {
+    for (const { path } of filesOf(pid)) watches.push(inotifyCloses(path));
+    return watches;
+  } catch (error) {
+    watches.forEach(close);
+    if (error instanceof LibcError) return [];
+    throw error;
+  }
+}
+
+function dropEvents(fd: number): void {
+  const events = new Uint8Array(4096);
+  while (readIfAny(fd, events) !== undefined) {
+    // What they say of is looked at anyway.
+  }
+}
+
+function statIfThere(path: string | Uint8Array): FileStat | undefined {
+  try {
+    return statFile(path);
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.ENOENT) {
+      return undefined;
+    }
+    throw error;
+  }
+}
