@@ -18,12 +18,9 @@ import {
 } from "./detach.ts";
 import { dropRustHandlers, exit } from "./fatal_signal.ts";
 import { PIDFILE_FD } from "./locked_file.ts";
-import {
-  type CommandMeans,
-  monitorDaemon,
-  type MonitoredDaemon,
-} from "./monitor.ts";
+import { monitorDaemon } from "./monitor.ts";
 import { checkNotMonitored, takeMonitorFile } from "./monitor_hold.ts";
+import type { CommandMeans, MonitoredDaemon } from "./monitor_start.ts";
 import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { catchSignals } from "./pass_on.ts";
 import { makePidfile, obstacleOf } from "./pidfile.ts";
