@@ -12,7 +12,7 @@ import { takeStage } from "../stage.ts";
 import { VERSION } from "../version.ts";
 import { oneLine, type Vlog, vlogModule } from "../vlog.ts";
 import { writeConsole } from "../vlog_sinks.ts";
-import { CommandError } from "./command.ts";
+import { CommandError } from "./find_command.ts";
 import { helpVerb } from "./help.ts";
 import { useLogtape } from "./logtape.ts";
 import { print } from "./print.ts";

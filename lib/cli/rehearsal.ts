@@ -17,7 +17,7 @@ import {
   type Surroundings,
   SurroundingsError,
 } from "../surroundings.ts";
-import { checkCommand, CommandError } from "./command.ts";
+import { checkCommand, CommandError } from "./find_command.ts";
 
 /** What the child says: how it came out. */
 type Outcome =

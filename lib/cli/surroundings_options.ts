@@ -23,7 +23,7 @@ import {
 } from "../surroundings.ts";
 import { findAccount } from "./account.ts";
 import { parseAmount } from "./amount.ts";
-import type { Search } from "./command.ts";
+import type { Search } from "./find_command.ts";
 import { checkVariable, readEnvFile } from "./env_file.ts";
 
 /** The options. */

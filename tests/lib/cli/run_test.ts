@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { toBytes } from "../../../ffi/c_string.ts";
-import { CommandError } from "../../../lib/cli/command.ts";
+import { CommandError } from "../../../lib/cli/find_command.ts";
 import { run } from "../../../lib/cli/run.ts";
 import type { RunOption, RunOptionName } from "../../../lib/cli/run_options.ts";
 import { UsageError } from "../../../lib/options.ts";
