@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Sandbox } from "./sandbox.ts";
 
 /** What `/proc/PID/stat` and `/proc/PID/status` say of a process. */
 export interface Process {
@@ -91,6 +92,15 @@ export function isAsleep(pid: number): boolean {
     if (isGone(error)) return false;
     throw error;
   }
+}
+
+/**
+ * Stops a process by SIGSTOP. Returns when it is stopped: until then it may
+ * handle, or die of, what is sent to it next.
+ */
+export async function freeze(box: Sandbox, pid: number): Promise<void> {
+  Deno.kill(pid, "SIGSTOP");
+  await box.until(`pid ${pid} is stopped`, () => look(pid)?.state === "T");
 }
 
 /** The numbers of the signals in a mask of `/proc/PID/status`, as `SigIgn`. */

@@ -11,7 +11,7 @@ import {
   startBackingOff,
   successorOf,
 } from "../monitored.ts";
-import { fdsOf, isAlive, look, parentOf } from "../proc.ts";
+import { fdsOf, freeze, isAlive, look, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** Starts a monitored daemon with a log, COMMAND being a file of the box. */
@@ -143,8 +143,7 @@ for (
     const daemon = box.pidfile("web.pid")!;
     const monitor = parentOf(daemon);
     // Asleep, it finds both at once.
-    Deno.kill(monitor, "SIGSTOP");
-    await box.until("it is stopped", () => look(monitor)?.state === "T");
+    await freeze(box, monitor);
     for (const step of steps) {
       if (step === "stop") Deno.kill(monitor, "SIGTERM");
       else Deno.kill(daemon, "SIGSEGV");

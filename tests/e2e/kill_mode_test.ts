@@ -11,7 +11,7 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { isAlive, look, parentOf } from "../proc.ts";
+import { freeze, isAlive, look, parentOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
@@ -139,7 +139,7 @@ for (const place of PLACES) {
     await using box = await Sandbox.create();
     await box.tend(...options, ...leaving(box, freePort(), left));
     await untilLeft(box);
-    Deno.kill(shown(box)!.monitor, "SIGSTOP");
+    await freeze(box, shown(box)!.monitor);
     const { code, stderr } = await box.tend("stop", "--timeout=0", "web");
     assertEquals(code, 0);
     assertEquals(stderr.match(/was not told to end, killed/g)?.length, 2);

@@ -4,7 +4,14 @@ import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { O_CREAT, O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
-import { childrenOf, isAlive, look, parentOf, titleOf } from "../proc.ts";
+import {
+  childrenOf,
+  freeze,
+  isAlive,
+  look,
+  parentOf,
+  titleOf,
+} from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const DETACHED = [
@@ -26,8 +33,7 @@ for (const options of DETACHED) {
       fcntlSetlk(fd);
       const tend = box.start([TEND, ...options, "--", "sleep", "600"]);
       await box.until("it waits", () => childWaits(box, tend.pid));
-      Deno.kill(tend.pid, "SIGSTOP");
-      await box.until("it is stopped", () => look(tend.pid)?.state === "T");
+      await freeze(box, tend.pid);
       Deno.removeSync(tmpfile);
       close(fd);
       await box.until("COMMAND runs", () => {
@@ -119,8 +125,7 @@ Deno.test("tend --detach --monitor leaves no COMMAND behind whose monitor was ki
     const [pid] = childrenOf(tend.pid);
     return pid !== undefined && childrenOf(pid).length > 0 && pid;
   });
-  Deno.kill(monitor, "SIGSTOP");
-  await box.until("it is stopped", () => look(monitor)?.state === "T");
+  await freeze(box, monitor);
   Deno.removeSync(tmpfile);
   close(fd);
   await box.until("COMMAND runs", () => {

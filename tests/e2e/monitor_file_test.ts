@@ -16,7 +16,7 @@ import {
   untilShown,
   wakeOnce,
 } from "../monitored.ts";
-import { fdsOf, isAlive, parentOf, signalsIn } from "../proc.ts";
+import { fdsOf, freeze, isAlive, parentOf, signalsIn } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const FILE = "web.pid.monitor";
@@ -270,7 +270,7 @@ Deno.test("tend --pidfile waits for a monitor that is about to end", async () =>
   await box.tend(...PLAIN, "--", "sh", "-c", script, "sh", box.path("there"));
   await box.until("it is there", () => box.exists(box.path("there")));
   const { monitor, pid } = shown(box)!;
-  Deno.kill(monitor, "SIGSTOP");
+  await freeze(box, monitor);
   Deno.kill(pid, "SIGKILL");
   await box.until("it is gone", () => box.holder("web.pid") === undefined);
   const second = box.start([TEND, ...PLAIN, ...SLEEP]);

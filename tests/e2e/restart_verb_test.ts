@@ -7,7 +7,7 @@ import {
   startBackingOff,
   untilShown,
 } from "../monitored.ts";
-import { isAlive } from "../proc.ts";
+import { freeze, isAlive } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { asOther, IS_ROOT, isThere, json, stubborn } from "../verb_calls.ts";
 
@@ -113,7 +113,7 @@ Deno.test("tend restart says that a monitor does not answer", async () => {
   await using box = await Sandbox.create();
   await box.tend(...MONITORED, ...SLEEP);
   const { monitor, pid } = shown(box)!;
-  Deno.kill(monitor, "SIGSTOP");
+  await freeze(box, monitor);
   assertEquals(await box.tend("restart", "--timeout=100ms", "web"), {
     code: 1,
     stdout: "",

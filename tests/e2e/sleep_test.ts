@@ -10,7 +10,15 @@ import {
   untilAsleep,
   wakeOnce,
 } from "../monitored.ts";
-import { fdsOf, isAlive, isAsleep, look, parentOf, titleOf } from "../proc.ts";
+import {
+  fdsOf,
+  freeze,
+  isAlive,
+  isAsleep,
+  look,
+  parentOf,
+  titleOf,
+} from "../proc.ts";
 import { CANNOT_UNSHARE } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
@@ -194,8 +202,7 @@ Deno.test("tend --monitor sleeps on a terminal, and Ctrl-C ends all", async () =
 Deno.test("tend --monitor sleeps through SIGSTOP and SIGCONT", async () => {
   await using box = await Sandbox.create();
   const { daemon, monitor } = await startAsleep(box);
-  Deno.kill(monitor, "SIGSTOP");
-  await box.until("it is stopped", () => look(monitor)?.state === "T");
+  await freeze(box, monitor);
   Deno.kill(monitor, "SIGCONT");
   await untilAsleep(box, monitor);
   Deno.kill(daemon, "SIGSEGV");

@@ -11,7 +11,7 @@ import {
 } from "../monitored.ts";
 import { Ovsdb, WITHOUT_OVSDB } from "../ovsdb.ts";
 import { startInside, WITHOUT_NAMESPACES } from "../pid_namespace.ts";
-import { isAlive, look, parentOf } from "../proc.ts";
+import { freeze, isAlive, look, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { asOther, IS_ROOT, isThere, json, stubborn } from "../verb_calls.ts";
 
@@ -103,7 +103,7 @@ Deno.test("tend stop kills a monitor that does not answer before its daemon", as
   await using box = await Sandbox.create();
   await box.tend(...MONITORED, ...SLEEP);
   const { monitor, pid } = shown(box)!;
-  Deno.kill(monitor, "SIGSTOP");
+  await freeze(box, monitor);
   assertEquals(await box.tend("stop", "--timeout=100ms", "web"), {
     code: 0,
     stdout: "",

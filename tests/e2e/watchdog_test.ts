@@ -14,7 +14,7 @@ import {
   untilShown,
 } from "../monitored.ts";
 import { intervalIn, sayFor, variablesOf } from "../notify.ts";
-import { isAlive, isAsleep, look, parentOf, titleOf } from "../proc.ts";
+import { freeze, isAlive, isAsleep, parentOf, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const AWAKE = [...LOGGED, "--sleep-after=never"];
@@ -43,8 +43,7 @@ function imageOf(pid: number): number | null {
 
 /** Has a daemon hang so that SIGABRT does not end it. */
 async function hang(box: Sandbox, daemon: number): Promise<void> {
-  Deno.kill(daemon, "SIGSTOP");
-  await box.until("the daemon is stopped", () => look(daemon)?.state === "T");
+  await freeze(box, daemon);
   sayFor(daemon, "WATCHDOG=trigger");
   await untilShown(box, "that it hangs", ({ phase }) => phase === "hung");
 }

@@ -11,7 +11,7 @@ import {
   must,
   withTempDir,
 } from "../binutils.ts";
-import { look } from "../proc.ts";
+import { freeze, look } from "../proc.ts";
 import { type Running, Sandbox } from "../sandbox.ts";
 import { makeFifo, NAME, wake } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -129,8 +129,7 @@ Deno.test({
   fn: async () => {
     await using box = await Sandbox.create();
     const running = await startEmulated(box, {});
-    Deno.kill(running.pid, "SIGSTOP");
-    await box.until("it has stopped", () => look(running.pid)?.state === "T");
+    await freeze(box, running.pid);
     Deno.kill(running.pid, "SIGCONT");
     await asleep(box, running);
     wake(box);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { look } from "../proc.ts";
+import { freeze } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import { NAME, Sleeper, wake } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -169,8 +169,7 @@ Deno.test("sleeperImage() waits for a program after SIGSTOP and SIGCONT, too", a
   const sleeper = await Sleeper.start(box, { path });
   wake(box);
   await sleeper.isHelpless();
-  Deno.kill(sleeper.pid, "SIGSTOP");
-  await box.until("it has stopped", () => look(sleeper.pid)?.state === "T");
+  await freeze(box, sleeper.pid);
   Deno.kill(sleeper.pid, "SIGCONT");
   await Deno.symlink("/bin/sh", path);
   const { stdout } = await sleeper.finished();

@@ -4,7 +4,7 @@ import { O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../ffi/pidfd.ts";
 import { Signal } from "../../ffi/signal.ts";
-import { childrenOf, isAlive, look, signalsIn } from "../proc.ts";
+import { childrenOf, freeze, isAlive, signalsIn } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import { Sleeper, type SleeperOptions } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -147,8 +147,7 @@ Deno.test("sleeperImage() knows of a signal that has come together with its daem
   await using box = await Sandbox.create();
   const { sleeper, daemon } = await startGuarding(box);
   repair(box);
-  Deno.kill(sleeper.pid, "SIGSTOP");
-  await box.until("it is stopped", () => look(sleeper.pid)?.state === "T");
+  await freeze(box, sleeper.pid);
   await crash(box, daemon);
   Deno.kill(sleeper.pid, "SIGTERM");
   Deno.kill(sleeper.pid, "SIGCONT");
@@ -246,7 +245,7 @@ Deno.test("sleeperImage() ends when the program fails after it has passed on the
 Deno.test("sleeperImage() ends as after SIGTERM when its daemon was killed by it", async () => {
   await using box = await Sandbox.create();
   const { sleeper, daemon } = await startGuarding(box);
-  Deno.kill(daemon, "SIGSTOP");
+  await freeze(box, daemon);
   Deno.kill(sleeper.pid, "SIGTERM");
   await box.until(
     "it has passed the signal on",

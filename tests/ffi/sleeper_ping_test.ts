@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { abstractAddress, sendDatagram } from "../../ffi/socket.ts";
 import { getresgid, getresuid } from "../../ffi/user.ts";
-import { fdsOf } from "../proc.ts";
+import { fdsOf, freeze } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import { fifo, Sleeper, wake } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -137,7 +137,7 @@ Deno.test("sleeperImage() wakes up by what comes beside pings", async () => {
   await using box = await Sandbox.create();
   const watched = [fifo("one"), fifo("two")];
   const answering = await Answering.start(box, {}, watched);
-  Deno.kill(answering.sleeper.pid, "SIGSTOP");
+  await freeze(box, answering.sleeper.pid);
   // Both are there when it looks again.
   answering.send("WATCHDOG=1");
   wake(box, "two");

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { Signal } from "../../ffi/signal.ts";
-import { look, signalsIn } from "../proc.ts";
+import { freeze, look, signalsIn } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import { fifo, NAME, Sleeper, wake } from "../sleepers.ts";
 import "../open_libc.ts";
@@ -115,8 +115,7 @@ Deno.test("sleeperImage() sleeps on after SIGSTOP and SIGCONT", async () => {
   await using box = await Sandbox.create();
   const sleeper = await Sleeper.start(box);
   for (let i = 0; i < 3; i++) {
-    Deno.kill(sleeper.pid, "SIGSTOP");
-    await box.until("it has stopped", () => look(sleeper.pid)?.state === "T");
+    await freeze(box, sleeper.pid);
     Deno.kill(sleeper.pid, "SIGCONT");
     await box.until("it goes on", () => look(sleeper.pid)?.state === "S");
     assertEquals(sleeper.status("Name"), NAME);

@@ -7,6 +7,7 @@ import { untilAsleep, wakeOnce } from "../monitored.ts";
 import {
   childrenOf,
   fdsOf,
+  freeze,
   isAlive,
   isAsleep,
   look,
@@ -174,8 +175,7 @@ for (const way of WAYS) {
           childrenOf(monitor).find((pid) => pid !== first && isAlive(pid)),
       );
       // However far it has come: it can say nothing for now.
-      Deno.kill(second, "SIGSTOP");
-      await box.until("it is stopped", () => look(second)?.state === "T");
+      await freeze(box, second);
       assert(!isAsleep(monitor));
       Deno.kill(second, "SIGCONT");
       await box.until(
