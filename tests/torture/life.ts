@@ -1,17 +1,20 @@
 /**
  * One life of a daemon with its monitor, looked at call by call: it is started,
- * crashes when its monitor has nothing more to do, and is stopped when it is
- * back and that has nothing more to do again. At one of the calls something is
- * done to the process that makes it.
+ * and each of its steps follows when its monitor has nothing more to do. At one
+ * of the calls something is done to the process that makes it.
  *
- * `deno run -A life.ts PLAN PROGRAM [ARG]...`: a program, for the process that
- * traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ * `deno run -A life.ts PLAN STEPS PROGRAM [ARG]...`: a program, for the process
+ * that traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ * Without steps PROGRAM is a verb, and its end is that of the life.
  *
  * @module
  */
 import { environment } from "../../ffi/environment.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
+import { sendRequest } from "../../lib/request.ts";
 import {
   GETCWD,
   matters,
@@ -34,7 +37,10 @@ import {
 } from "./ptrace.ts";
 
 /** Who makes a call; `waking` is Deno's runtime in a monitor that wakes up. */
-export type Role = "parent" | "monitor" | "waking" | "daemon";
+export type Role = "parent" | "monitor" | "waking" | "daemon" | "verb";
+
+/** What happens in a life, by SIGSEGV, by requests, or by SIGTERM. */
+export type Step = "crash" | "restart" | "stop" | "terminate";
 
 /** What is done at which call. */
 export interface Plan {
@@ -71,9 +77,9 @@ export interface Life {
   readonly calls: readonly Made[];
   /** The call to which it was done, unless there were not so many. */
   readonly done: Made | undefined;
-  /** How far it was then: started, crashed, told to stop. */
+  /** How many steps had been made then. */
   readonly doneAt: number;
-  /** How far it came. */
+  /** How many steps were made. */
   readonly stage: number;
   /** The exit status of the program as its caller sees it; -SIGNAL. */
   readonly code: number;
@@ -114,8 +120,14 @@ class Tracer {
   #idle = false;
   #over = false;
 
-  constructor(readonly plan: Plan | undefined, readonly root: number) {
-    this.#traced.set(root, newTraced("parent"));
+  constructor(
+    readonly plan: Plan | undefined,
+    readonly steps: readonly Step[],
+    readonly root: number,
+  ) {
+    const isVerb = steps.length === 0;
+    this.#over = isVerb;
+    this.#traced.set(root, newTraced(isVerb ? "verb" : "parent"));
   }
 
   run(): Life {
@@ -147,7 +159,7 @@ class Tracer {
           this.#idle = false;
         }
         // The command's own calls are not looked at.
-        if (process.role !== "parent") return detach(stop.pid);
+        if (stop.pid !== this.root) return detach(stop.pid);
       }
       process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
     } else if (stop.kind === "call") {
@@ -221,7 +233,7 @@ class Tracer {
   #add(pid: number): Traced {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
     const parent = Number(/^PPid:\t(\d+)/m.exec(status)![1]);
-    const role = parent === this.root
+    const role = parent === this.root && this.steps.length > 0
       ? "monitor"
       : parent === this.#monitor
       ? "daemon"
@@ -241,10 +253,17 @@ class Tracer {
     this.#idle = false;
     const daemon = this.#daemon;
     this.#daemon = undefined;
-    this.#stage++;
-    if (this.#stage === 1) kill(daemon, SIGSEGV);
-    else kill(this.#monitor, SIGTERM);
+    const step = this.steps[this.#stage++];
+    if (step === "crash") kill(daemon, SIGSEGV);
+    else if (step === "terminate") kill(this.#monitor, SIGTERM);
+    else if (step !== undefined) request(this.#monitor, step);
   }
+}
+
+function request(monitor: number, kind: "restart" | "stop"): void {
+  const pidfd = pidfdOpen(monitor);
+  sendRequest(pidfd, { kind, signal: SIGTERM });
+  close(pidfd);
 }
 
 /** Whether a call is the one that was seen before, in another sandbox. */
@@ -271,7 +290,7 @@ function newTraced(role: Role | undefined): Traced {
 }
 
 if (import.meta.main) {
-  const [plan, ...argv] = Deno.args;
+  const [plan, steps, ...argv] = Deno.args;
   const script = 'kill -STOP $$; exec "$@" >"$0.out" 2>"$0.err"';
   const root = posixSpawn("/bin/sh", [
     "sh",
@@ -282,6 +301,10 @@ if (import.meta.main) {
   ], { env: environment(), unblockSignals: true });
   seizeStopped(root);
   kill(root, 18); // SIGCONT
-  const life = new Tracer(JSON.parse(plan!) ?? undefined, root).run();
-  console.log(JSON.stringify(life));
+  const tracer = new Tracer(
+    JSON.parse(plan!) ?? undefined,
+    JSON.parse(steps!),
+    root,
+  );
+  console.log(JSON.stringify(tracer.run()));
 }

@@ -6,16 +6,30 @@
  */
 import { strerror } from "../../ffi/libc.ts";
 import { readMonitorFile } from "../../lib/monitor_file.ts";
-import { isAlive, look, parentOf, titleOf } from "../proc.ts";
+import { isWaiting } from "../monitored.ts";
+import {
+  isAlive,
+  isAsleep,
+  look,
+  parentOf,
+  signalsIn,
+  titleOf,
+} from "../proc.ts";
 import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
-import type { Life, Plan } from "./life.ts";
+import type { Life, Plan, Step } from "./life.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
 const TITLE = COMMAND.join(" ");
+/** What happens in a life; the end that is wanted comes by a signal too. */
+const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
+  asleep: ["crash", "restart", "stop"],
+  awake: ["crash", "restart", "terminate"],
+};
 /** A life takes a second; a monitor may wait for ten before it tries again. */
 const PATIENCE_MS = 45_000;
 /** Of which one is in each stack trace, panic or message of Deno's. */
@@ -32,7 +46,8 @@ export interface Trial {
   readonly failures: readonly string[];
 }
 
-function startArgs(sleep: Sleep): string[] {
+/** How `tend` starts what is tried. */
+export function startArgs(sleep: Sleep): string[] {
   const after = sleep === "asleep" ? "20ms" : "never";
   return ["--detach", "--monitor", "--pidfile=web.pid", "--restart-delay=50ms"]
     .concat(`--sleep-after=${after}`, "--", ...COMMAND);
@@ -52,11 +67,9 @@ export async function tryLife(
   const failures: string[] = [];
   let life: Life | undefined;
   try {
-    life = await runLife(box, sleep, plan);
-    const output = (box.read(box.path("traced.err")) ?? "") +
-      (box.read(box.path("traced.out")) ?? "");
-    if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
-    failures.push(...life.deaths.map((death) => `death of ${death}`));
+    life = await runLife(box, plan, STEPS[sleep], startArgs(sleep));
+    const output = outputOf(box);
+    failures.push(...crashesOf(life, output));
     if (plan === undefined || life.done !== undefined) {
       failures.push(...await broken(box, sleep, plan, life, output));
     }
@@ -67,15 +80,37 @@ export async function tryLife(
   return { life, failures: failures.map((text) => `${where}: ${text}`) };
 }
 
-async function runLife(
+/** What `tend` has said while it was traced. */
+export function outputOf(box: Sandbox): string {
+  return (box.read(box.path("traced.err")) ?? "") +
+    (box.read(box.path("traced.out")) ?? "");
+}
+
+/** What says that `tend` has crashed. */
+export function crashesOf(life: Life, output: string): string[] {
+  const failures = life.deaths.map((death) => `death of ${death}`);
+  if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
+  return failures;
+}
+
+/**
+ * Runs `tend` traced.
+ *
+ * @param box Where.
+ * @param plan What is done to it.
+ * @param steps What happens to the daemon that it starts; nothing to a verb.
+ * @param args Its arguments.
+ */
+export async function runLife(
   box: Sandbox,
-  sleep: Sleep,
   plan: Plan | undefined,
+  steps: readonly Step[],
+  args: readonly string[],
 ): Promise<Life> {
-  const deno = [Deno.execPath(), "run", "--quiet", "-A", "--no-check"];
   const tracer = box.start(
-    [...deno, `--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null)]
-      .concat(TEND, startArgs(sleep)),
+    [Deno.execPath(), "run", "--quiet", "-A", "--no-check"]
+      .concat(`--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null))
+      .concat(JSON.stringify(steps), TEND, args),
     { env: { PATH: "/usr/bin:/bin", NO_COLOR: "1" } },
   );
   let timer: number | undefined;
@@ -119,19 +154,44 @@ async function broken(
       }
     }
   }
-  if (killed === undefined && code === 0 && life.stage < 2) {
-    failures.push(`came to stage ${life.stage} only: ${picture(box)}`);
+  const steps = STEPS[sleep].length;
+  if (killed === undefined && code === 0 && life.stage < steps) {
+    failures.push(`came to step ${life.stage} only: ${picture(box)}`);
   }
-  const isWatched = killed === "daemon" && life.doneAt < 2;
+  const isWatched = killed === "daemon" && life.doneAt < steps;
   const isUnwatched = (killed === "monitor" || killed === "waking") &&
     life.doneAt === 0;
   if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
     failures.push(`the daemon is lost`);
   }
+  if (daemon !== undefined && killed === undefined) {
+    failures.push(`not stopped: ${picture(box)}`);
+  }
+  failures.push(...await afterwards(box, sleep, daemon));
+  return failures;
+}
+
+/**
+ * Whatever has happened: status is right, there is no second copy, and the next
+ * start works.
+ *
+ * @param daemon The daemon, if it runs.
+ * @returns What does not hold.
+ */
+export async function afterwards(
+  box: Sandbox,
+  sleep: Sleep,
+  daemon: number | undefined,
+): Promise<string[]> {
+  const failures: string[] = [];
+  const { state, pid } = await json(box, "status", "web");
+  const isRight = daemon === undefined
+    ? (state === "stopped" || state === "stale") && pid === null
+    : (state === "running" || state === "stopping") && pid === daemon;
+  if (!isRight) {
+    failures.push(`status: ${state}, pid ${pid}, and it is ${daemon}`);
+  }
   if (daemon !== undefined) {
-    if (killed === undefined) {
-      failures.push(`not stopped: ${picture(box)}`);
-    }
     const second = await box.tend(...startArgs(sleep));
     const said = `already running as pid ${daemon}, aborting`;
     if (second.code !== 1 || !second.stderr.includes(said)) {
@@ -169,7 +229,7 @@ async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
 }
 
 /** Waits until nothing changes any more; the daemon, if it runs. */
-async function settled(box: Sandbox): Promise<number | undefined> {
+export async function settled(box: Sandbox): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
   await box.until("things have settled", () => {
     const pids = box.processes();
@@ -182,14 +242,24 @@ async function settled(box: Sandbox): Promise<number | undefined> {
     if (box.pidfile("web.pid") !== daemon) return false;
     const others = pids.filter((pid) => pid !== daemon);
     if (others.length === 0) return answer = { daemon };
+    const [monitor] = others;
+    // Once that has handled all that it was asked for, and written so.
+    if (others.length > 1 || !isIdle(box, monitor!)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));
-    return others.length === 1 && file.kind === "held" &&
-      file.monitor === others[0] && file.record?.phase === "running" &&
-      file.record.pid === daemon && (answer = { daemon });
+    return file.kind === "held" && file.monitor === monitor &&
+      // By a signal that has not ended it, from one that would have done more.
+      ["running", "stopping"].includes(file.record?.phase ?? "") &&
+      file.record?.pid === daemon && (answer = { daemon });
   }).catch((error) => {
     throw new Error(`${error.message}: ${picture(box)}`);
   });
   return answer!.daemon;
+}
+
+/** Whether a monitor waits, awake or asleep, and nothing has come for it. */
+function isIdle(box: Sandbox, monitor: number): boolean {
+  return signalsIn(monitor, "ShdPnd").length === 0 &&
+    (isAsleep(monitor) || isWaiting(box, monitor));
 }
 
 /** Stops a daemon by its monitor, if it has one. */
@@ -220,7 +290,7 @@ function titleIfAlive(pid: number): string {
 }
 
 /** All that there is, for the message of a failure. */
-function picture(box: Sandbox): string {
+export function picture(box: Sandbox): string {
   const processes = box.processes().map((pid) => {
     const wait = look(pid)?.state ?? "gone";
     return `${pid} (${titleIfAlive(pid)}, ${wait})`;
@@ -236,13 +306,16 @@ function picture(box: Sandbox): string {
 }
 
 /** Says what was done, so that it can be done again. */
-function describe(plan: Plan | undefined, life: Life | undefined): string {
+export function describe(
+  plan: Plan | undefined,
+  life: Life | undefined,
+): string {
   if (plan === undefined) return "undisturbed";
   const { role, index, what } = plan;
   const done = life?.done;
   const call = done === undefined
     ? ""
-    : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, stage ${
+    : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, step ${
       life!.doneAt
     })`;
   const how = typeof what === "number" ? strerror(what) : what;
