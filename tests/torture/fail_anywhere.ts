@@ -11,7 +11,7 @@ import { strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort } from "./calls.ts";
 import type { Life, Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
-import { type Trial, tryLife } from "./trial.ts";
+import { COMMANDED, type Subject, type Trial, tryLife } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
@@ -21,15 +21,10 @@ const SHARE_OF_LIVES = 0.65;
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
   return [
-    ...await failingIn(
-      ["asleep", "awake"] as const,
-      (sleep, plan) => tryLife(sleep, plan),
-      (_, { what }) =>
-        typeof what === "number"
-          ? `calls that fail: ${strerror(what)}`
-          : "reads and writes of less",
-      { ...budget, seconds: budget.seconds * SHARE_OF_LIVES },
-    ),
+    ...await failInLives(COMMANDED, "", {
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_LIVES,
+    }),
     ...await failingIn(
       VERB_DEEDS,
       (deed, plan) => tryVerb(deed, "asleep", plan),
@@ -37,6 +32,29 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       { ...budget, seconds: budget.seconds * (1 - SHARE_OF_LIVES) },
     ),
   ];
+}
+
+/**
+ * Lets each call of parent, monitor and daemon fail in each way it can.
+ *
+ * @param subject The daemon.
+ * @param whose Whose processes these are, for the table, if not a command's.
+ * @param budget The budget.
+ */
+export function failInLives(
+  subject: Subject,
+  whose: string,
+  budget: Budget,
+): Promise<Row[]> {
+  return failingIn(
+    ["asleep", "awake"] as const,
+    (sleep, plan) => tryLife(subject, sleep, plan),
+    (_, { what }) =>
+      typeof what === "number"
+        ? `calls${whose} that fail: ${strerror(what)}`
+        : `reads and writes${whose} of less`,
+    budget,
+  );
 }
 
 /** Sees which calls there are, and has them fail, for as long as there is time. */

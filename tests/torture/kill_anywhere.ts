@@ -5,35 +5,65 @@
  */
 import type { Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
-import { type Sleep, type Trial, tryLife } from "./trial.ts";
+import {
+  COMMANDED,
+  type Sleep,
+  type Subject,
+  type Trial,
+  tryLife,
+} from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
 /** A monitor that is awake takes longer to have nothing more to do. */
-const SHARES: Readonly<Record<Sleep, number>> = { asleep: 0.5, awake: 0.2 };
+const SHARES: Readonly<Record<Sleep, number>> = { asleep: 0.7, awake: 0.3 };
 /** For the verbs. */
 const SHARE_OF_VERBS = 0.3;
 
-/**
- * Kills parent, monitor and daemon, with a monitor that sleeps and one not; and
- * verbs, with both.
- */
+/** Kills parent, monitor and daemon, and verbs. */
 export async function killAnywhere(budget: Budget): Promise<Row[]> {
+  const seconds = budget.seconds * (1 - SHARE_OF_VERBS);
+  return [
+    ...await killInLives(COMMANDED, "", { ...budget, seconds }),
+    ...await killVerbs({
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_VERBS,
+    }),
+  ];
+}
+
+/**
+ * Kills parent, monitor and daemon, with a monitor that sleeps and one not.
+ *
+ * @param subject The daemon.
+ * @param whose Whose processes these are, for the table, if not a command's.
+ * @param budget The budget.
+ */
+export async function killInLives(
+  subject: Subject,
+  whose: string,
+  budget: Budget,
+): Promise<Row[]> {
   const rows: Row[] = [];
   for (const sleep of ["asleep", "awake"] as const) {
     rows.push(
       ...await killedIn(
-        `a life with a monitor ${sleep}, call by call`,
-        () => tryLife(sleep, undefined),
+        `a life${whose} with a monitor ${sleep}, call by call`,
+        () => tryLife(subject, sleep, undefined),
         (plan) => ({
-          what: `SIGKILL to ${plan.role}, monitor ${sleep}`,
-          run: () => tryLife(sleep, plan),
+          what: `SIGKILL to ${plan.role}${whose}, monitor ${sleep}`,
+          run: () => tryLife(subject, sleep, plan),
         }),
         { ...budget, seconds: budget.seconds * SHARES[sleep] },
       ),
     );
   }
-  const seconds = budget.seconds * SHARE_OF_VERBS / VERB_DEEDS.length;
+  return rows;
+}
+
+async function killVerbs(budget: Budget): Promise<Row[]> {
+  const rows: Row[] = [];
+  const seconds = budget.seconds / VERB_DEEDS.length;
   for (const [i, deed] of VERB_DEEDS.entries()) {
     // Each has its turn with either kind of monitor.
     const sleep = (i + budget.seed) % 2 === 0 ? "asleep" : "awake";

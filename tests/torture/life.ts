@@ -14,6 +14,8 @@ import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
+import { makePidfileName } from "../../lib/pidfile.ts";
+import { readMonitorFile } from "../../lib/monitor_file.ts";
 import { sendRequest } from "../../lib/request.ts";
 import {
   GETCWD,
@@ -113,7 +115,9 @@ class Tracer {
   #doneAt = 0;
   #stage = 0;
   #code: number | undefined;
-  /** The process that became the command last. */
+  /** What runs in parent, monitor and daemon until that is its command. */
+  #program = "";
+  /** The daemon to which a step was done last. */
   #daemon: number | undefined;
   #monitor = 0;
   /** Whether the monitor waits, and for no deadline. */
@@ -153,14 +157,10 @@ class Tracer {
     const process = this.#traced.get(stop.pid) ?? this.#add(stop.pid);
     if (stop.kind === "exec") {
       const exe = Deno.readLinkSync(`/proc/${stop.pid}/exe`);
-      if (!exe.endsWith("/tend") && !exe.startsWith("/memfd:tend")) {
-        if (process.role === "daemon") {
-          this.#daemon = stop.pid;
-          this.#idle = false;
-        }
-        // The command's own calls are not looked at.
-        if (stop.pid !== this.root) return detach(stop.pid);
-      }
+      if (stop.pid === this.root) this.#program = exe;
+      // The command's own calls are not looked at.
+      const isOurs = exe === this.#program || exe.startsWith("/memfd:tend");
+      if (!isOurs) return detach(stop.pid);
       process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
     } else if (stop.kind === "call") {
       this.#call(stop, process);
@@ -232,8 +232,13 @@ class Tracer {
 
   #add(pid: number): Traced {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    const parent = Number(/^PPid:\t(\d+)/m.exec(status)![1]);
-    const role = parent === this.root && this.steps.length > 0
+    const number = (name: string) =>
+      Number(new RegExp(`^${name}:\t(\\d+)`, "m").exec(status)![1]);
+    const parent = number("PPid");
+    // A thread of the runtime's is nobody.
+    const role = number("Tgid") !== pid
+      ? undefined
+      : parent === this.root && this.steps.length > 0
       ? "monitor"
       : parent === this.#monitor
       ? "daemon"
@@ -249,15 +254,23 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
-    if (this.#daemon === undefined) return;
+    const daemon = runningDaemon();
+    if (daemon === undefined || daemon === this.#daemon) return;
     this.#idle = false;
-    const daemon = this.#daemon;
-    this.#daemon = undefined;
+    this.#daemon = daemon;
     const step = this.steps[this.#stage++];
     if (step === "crash") kill(daemon, SIGSEGV);
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
     else if (step !== undefined) request(this.#monitor, step);
   }
+}
+
+/** The daemon, if its monitor says that it runs. */
+function runningDaemon(): number | undefined {
+  const file = readMonitorFile(makePidfileName("web.pid"));
+  return file.kind === "held" && file.record?.phase === "running"
+    ? file.record.pid
+    : undefined;
 }
 
 function request(monitor: number, kind: "restart" | "stop"): void {

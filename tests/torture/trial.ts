@@ -25,6 +25,34 @@ const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
 const TITLE = COMMAND.join(" ");
+
+/** Something that runs as a daemon. */
+export interface Subject {
+  /** The program that starts it. */
+  readonly program: string;
+  /** What stands behind its options. */
+  readonly command: readonly string[];
+  /** The processes that are such a daemon. */
+  readonly daemons: (box: Sandbox) => number[];
+}
+
+/** A command, by `tend`. */
+export const COMMANDED: Subject = {
+  program: TEND,
+  command: ["--", ...COMMAND],
+  daemons: (box) =>
+    box.processes().filter((pid) => titleIfAlive(pid) === TITLE),
+};
+
+/** A program that makes itself a daemon: its processes have one title. */
+export function itself(program: string): Subject {
+  return {
+    program,
+    command: [],
+    daemons: (box) =>
+      [box.holder("web.pid")].filter((pid) => pid !== undefined),
+  };
+}
 /** What happens in a life; the end that is wanted comes by a signal too. */
 const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
   asleep: ["crash", "restart", "stop"],
@@ -46,20 +74,25 @@ export interface Trial {
   readonly failures: readonly string[];
 }
 
-/** How `tend` starts what is tried. */
-export function startArgs(sleep: Sleep): string[] {
+/** How a subject is started. */
+export function startArgs(
+  { program, command }: Subject,
+  sleep: Sleep,
+): string[] {
   const after = sleep === "asleep" ? "20ms" : "never";
-  return ["--detach", "--monitor", "--pidfile=web.pid", "--restart-delay=50ms"]
-    .concat(`--sleep-after=${after}`, "--", ...COMMAND);
+  return [program, "--detach", "--monitor", "--pidfile=web.pid"]
+    .concat("--restart-delay=50ms", `--sleep-after=${after}`, command);
 }
 
 /**
  * Has a daemon live its life with something done to it.
  *
+ * @param subject The daemon.
  * @param sleep Whether its monitor sleeps.
  * @param plan What is done; `undefined` to see which calls there are.
  */
 export async function tryLife(
+  subject: Subject,
   sleep: Sleep,
   plan: Plan | undefined,
 ): Promise<Trial> {
@@ -67,11 +100,11 @@ export async function tryLife(
   const failures: string[] = [];
   let life: Life | undefined;
   try {
-    life = await runLife(box, plan, STEPS[sleep], startArgs(sleep));
+    life = await runLife(box, plan, STEPS[sleep], startArgs(subject, sleep));
     const output = outputOf(box);
     failures.push(...crashesOf(life, output));
     if (plan === undefined || life.done !== undefined) {
-      failures.push(...await broken(box, sleep, plan, life, output));
+      failures.push(...await broken(box, subject, sleep, plan, life, output));
     }
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
@@ -94,23 +127,23 @@ export function crashesOf(life: Life, output: string): string[] {
 }
 
 /**
- * Runs `tend` traced.
+ * Runs a program traced.
  *
  * @param box Where.
  * @param plan What is done to it.
  * @param steps What happens to the daemon that it starts; nothing to a verb.
- * @param args Its arguments.
+ * @param argv The program with its arguments.
  */
 export async function runLife(
   box: Sandbox,
   plan: Plan | undefined,
   steps: readonly Step[],
-  args: readonly string[],
+  argv: readonly string[],
 ): Promise<Life> {
   const tracer = box.start(
     [Deno.execPath(), "run", "--quiet", "-A", "--no-check"]
       .concat(`--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null))
-      .concat(JSON.stringify(steps), TEND, args),
+      .concat(JSON.stringify(steps), argv),
     { env: { PATH: "/usr/bin:/bin", NO_COLOR: "1" } },
   );
   let timer: number | undefined;
@@ -129,6 +162,7 @@ export async function runLife(
 /** What does not hold after a life, or what is left of it. */
 async function broken(
   box: Sandbox,
+  subject: Subject,
   sleep: Sleep,
   plan: Plan | undefined,
   life: Life,
@@ -137,14 +171,14 @@ async function broken(
   const failures: string[] = [];
   const { code } = life;
   const killed = plan?.what === "kill" ? life.done?.role : undefined;
-  const daemon = await settled(box);
+  const daemon = await settled(box, subject);
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
     if (code > 0 && daemon !== undefined) {
       failures.push(`exit status ${code}, and pid ${daemon} runs`);
     }
-    if (code > 0 && !/^tend: .+/m.test(output)) {
+    if (code > 0 && !/^\w+: .+/m.test(output)) {
       failures.push(`exit status ${code} without a word: "${output}"`);
     }
     if (code > 0 && typeof plan?.what === "number") {
@@ -167,7 +201,7 @@ async function broken(
   if (daemon !== undefined && killed === undefined) {
     failures.push(`not stopped: ${picture(box)}`);
   }
-  failures.push(...await afterwards(box, sleep, daemon));
+  failures.push(...await afterwards(box, subject, sleep, daemon));
   return failures;
 }
 
@@ -180,6 +214,7 @@ async function broken(
  */
 export async function afterwards(
   box: Sandbox,
+  subject: Subject,
   sleep: Sleep,
   daemon: number | undefined,
 ): Promise<string[]> {
@@ -192,26 +227,30 @@ export async function afterwards(
     failures.push(`status: ${state}, pid ${pid}, and it is ${daemon}`);
   }
   if (daemon !== undefined) {
-    const second = await box.tend(...startArgs(sleep));
+    const second = await box.run(startArgs(subject, sleep));
     const said = `already running as pid ${daemon}, aborting`;
     if (second.code !== 1 || !second.stderr.includes(said)) {
       failures.push(`a second start: ${second.code}, ${second.stderr}`);
     }
     await stop(box, daemon);
   }
-  failures.push(...await nextStart(box, sleep));
+  failures.push(...await nextStart(box, subject, sleep));
   return failures;
 }
 
 /** The next start works and is right, and its stop leaves nothing. */
-async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
-  const { code, stderr } = await box.tend(...startArgs(sleep));
+async function nextStart(
+  box: Sandbox,
+  subject: Subject,
+  sleep: Sleep,
+): Promise<string[]> {
+  const { code, stderr } = await box.run(startArgs(subject, sleep));
   const pid = box.pidfile("web.pid");
   if (code !== 0 || stderr !== "" || pid === undefined) {
     return [`the next start: ${code}, "${stderr}", pidfile ${pid}`];
   }
   const failures: string[] = [];
-  if (box.holder("web.pid") !== pid || titleOf(pid) !== TITLE) {
+  if (box.holder("web.pid") !== pid) {
     failures.push(`the next start's pidfile lies: ${picture(box)}`);
   }
   const file = readMonitorFile(box.runPath("web.pid"));
@@ -219,8 +258,8 @@ async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
   if (file.kind !== "held" || file.monitor !== monitor) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
-  if (commands(box).length !== 1) {
-    failures.push(`not one command: ${picture(box)}`);
+  if (`${subject.daemons(box)}` !== `${pid}` || box.processes().length > 2) {
+    failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);
   const left = box.runFiles();
@@ -229,13 +268,16 @@ async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
 }
 
 /** Waits until nothing changes any more; the daemon, if it runs. */
-export async function settled(box: Sandbox): Promise<number | undefined> {
+export async function settled(
+  box: Sandbox,
+  subject: Subject,
+): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
   await box.until("things have settled", () => {
     const pids = box.processes();
-    const [daemon, ...more] = commands(box);
+    const [daemon, ...more] = subject.daemons(box);
     if (more.length > 0) {
-      throw new Error(`several commands: ${picture(box)}`);
+      throw new Error(`several daemons: ${picture(box)}`);
     }
     if (pids.length === 0) return answer = { daemon: undefined };
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
@@ -274,10 +316,6 @@ async function stop(box: Sandbox, daemon: number): Promise<void> {
       const told = target === daemon ? "the daemon" : `monitor ${target}`;
       throw new Error(`${error.message}, ${told} told to: ${picture(box)}`);
     });
-}
-
-function commands(box: Sandbox): number[] {
-  return box.processes().filter((pid) => titleIfAlive(pid) === TITLE);
 }
 
 function titleIfAlive(pid: number): string {

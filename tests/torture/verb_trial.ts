@@ -7,10 +7,11 @@
 import { strerror } from "../../ffi/libc.ts";
 import { parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
-import { Sandbox } from "../sandbox.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
 import type { Life, Plan } from "./life.ts";
 import {
   afterwards,
+  COMMANDED,
   crashesOf,
   describe,
   outputOf,
@@ -85,7 +86,7 @@ export async function tryVerb(
   const failures: string[] = [];
   let life: Life | undefined;
   try {
-    const start = await box.tend(...startArgs(sleep));
+    const start = await box.run(startArgs(COMMANDED, sleep));
     const before = box.pidfile("web.pid");
     if (start.code !== 0 || before === undefined) {
       throw new Error(`no start: ${start.code}, ${start.stderr}`);
@@ -93,14 +94,14 @@ export async function tryVerb(
     const monitor = parentOf(before);
     if (sleep === "asleep") await untilAsleep(box, monitor);
     else await untilItWaits(box, monitor);
-    life = await runLife(box, plan, [], DEEDS[deed].args);
+    life = await runLife(box, plan, [], [TEND, ...DEEDS[deed].args]);
     const output = outputOf(box);
     failures.push(...crashesOf(life, output));
     if (plan === undefined || life.done !== undefined) {
-      const daemon = await settled(box);
+      const daemon = await settled(box, COMMANDED);
       const after = { before, daemon, output };
       failures.push(...broken(box, DEEDS[deed], plan, life, after));
-      failures.push(...await afterwards(box, sleep, daemon));
+      failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
     }
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
