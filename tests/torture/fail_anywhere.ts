@@ -8,7 +8,7 @@
  * @module
  */
 import { strerror } from "../../ffi/libc.ts";
-import { errorsOf, mayBeShort } from "./calls.ts";
+import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
 import { COMMANDED, type Subject, type Trial, tryLife } from "./trial.ts";
@@ -82,12 +82,20 @@ async function failingIn<K>(
 
 function plansOf({ calls }: Life): Plan[] {
   const counts = new Map<string, number>();
-  return calls.flatMap(({ role, number, file, second }) => {
+  return calls.flatMap(({ role, number, text, file, second }) => {
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
-    if (role === "waking") return [];
+    if (role === "waking" || isHandlers(number, text)) return [];
     const ways: Plan["what"][] = [...errorsOf(number, file, second)];
     if (mayBeShort(number, file)) ways.push("half");
     return ways.map((what) => ({ role, index, what, call: { number, file } }));
   });
+}
+
+/**
+ * Whether a call is that of Deno's handler of signals, which wakes a thread by
+ * one byte: without it the signal is lost, and we hear nothing of that.
+ */
+function isHandlers(number: number, text: string): boolean {
+  return nameOf(number) === "sendto" && text.endsWith(" 1");
 }
