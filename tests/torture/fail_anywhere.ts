@@ -50,9 +50,11 @@ export function failInLives(
     ["asleep", "awake"] as const,
     (sleep, plan) => tryLife(subject, sleep, plan),
     (_, { what }) =>
-      typeof what === "number"
-        ? `calls${whose} that fail: ${strerror(what)}`
-        : `reads and writes${whose} of less`,
+      whose !== ""
+        ? `calls${whose} that fail`
+        : typeof what === "number"
+        ? `calls that fail: ${strerror(what)}`
+        : "reads and writes of less",
     budget,
   );
 }

@@ -7,6 +7,7 @@ import type { Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
+  LOGGED,
   type Sleep,
   type Subject,
   type Trial,
@@ -17,23 +18,21 @@ import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
 /** A monitor that is awake takes longer to have nothing more to do. */
 const SHARES: Readonly<Record<Sleep, number>> = { asleep: 0.7, awake: 0.3 };
-/** For the verbs. */
-const SHARE_OF_VERBS = 0.3;
-
-/** Kills parent, monitor and daemon, and verbs. */
+/** Kills parent, monitor, daemon and logger, and verbs. */
 export async function killAnywhere(budget: Budget): Promise<Row[]> {
-  const seconds = budget.seconds * (1 - SHARE_OF_VERBS);
+  const share = (part: number) => ({
+    ...budget,
+    seconds: budget.seconds * part,
+  });
   return [
-    ...await killInLives(COMMANDED, "", { ...budget, seconds }),
-    ...await killVerbs({
-      ...budget,
-      seconds: budget.seconds * SHARE_OF_VERBS,
-    }),
+    ...await killInLives(COMMANDED, "", share(0.5)),
+    ...await killInLives(LOGGED, " of a command with a logger", share(0.2)),
+    ...await killVerbs(share(0.3)),
   ];
 }
 
 /**
- * Kills parent, monitor and daemon, with a monitor that sleeps and one not.
+ * Kills parent, monitor, daemon and logger, with a monitor that sleeps and one not.
  *
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.

@@ -39,7 +39,13 @@ import {
 } from "./ptrace.ts";
 
 /** Who makes a call; `waking` is Deno's runtime in a monitor that wakes up. */
-export type Role = "parent" | "monitor" | "waking" | "daemon" | "verb";
+export type Role =
+  | "parent"
+  | "monitor"
+  | "waking"
+  | "daemon"
+  | "logger"
+  | "verb";
 
 /** What happens in a life, by SIGSEGV, by requests, or by SIGTERM. */
 export type Step = "crash" | "restart" | "stop" | "terminate";
@@ -100,7 +106,7 @@ const LONG_MS = 30_000n;
 const FAILED_CALL = Symbol();
 
 interface Traced {
-  readonly role: Role | undefined;
+  role: Role | undefined;
   getcwds: number;
   /** The errno that its call is to return. */
   pending: number | typeof FAILED_CALL;
@@ -162,6 +168,7 @@ class Tracer {
       const isOurs = exe === this.#program || exe.startsWith("/memfd:tend");
       if (!isOurs) return detach(stop.pid);
       process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
+      if (exe.startsWith("/memfd:tend-logger")) process.role = "logger";
     } else if (stop.kind === "call") {
       this.#call(stop, process);
     } else if (stop.kind === "made") {

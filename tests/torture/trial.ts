@@ -30,7 +30,7 @@ const TITLE = COMMAND.join(" ");
 export interface Subject {
   /** The program that starts it. */
   readonly program: string;
-  /** What stands behind its options. */
+  /** The last of its options, and what stands behind them. */
   readonly command: readonly string[];
   /** The processes that are such a daemon. */
   readonly daemons: (box: Sandbox) => number[];
@@ -42,6 +42,12 @@ export const COMMANDED: Subject = {
   command: ["--", ...COMMAND],
   daemons: (box) =>
     box.processes().filter((pid) => titleIfAlive(pid) === TITLE),
+};
+
+/** A command whose output goes to a file, by a logger. */
+export const LOGGED: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--log-timestamps", ...COMMANDED.command],
 };
 
 /** A program that makes itself a daemon: its processes have one title. */
@@ -188,11 +194,13 @@ async function broken(
       }
     }
   }
+  if (plan === undefined && code !== 0) failures.push(`exit status ${code}`);
   const steps = STEPS[sleep].length;
   if (killed === undefined && code === 0 && life.stage < steps) {
     failures.push(`came to step ${life.stage} only: ${picture(box)}`);
   }
-  const isWatched = killed === "daemon" && life.doneAt < steps;
+  const isWatched = (killed === "daemon" || killed === "logger") &&
+    life.doneAt < steps;
   const isUnwatched = (killed === "monitor" || killed === "waking") &&
     life.doneAt === 0;
   if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
@@ -258,7 +266,7 @@ async function nextStart(
   if (file.kind !== "held" || file.monitor !== monitor) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
-  if (`${subject.daemons(box)}` !== `${pid}` || box.processes().length > 2) {
+  if (`${subject.daemons(box)}` !== `${pid}` || others(box, pid).length > 1) {
     failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);
@@ -282,11 +290,10 @@ export async function settled(
     if (pids.length === 0) return answer = { daemon: undefined };
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
-    const others = pids.filter((pid) => pid !== daemon);
-    if (others.length === 0) return answer = { daemon };
-    const [monitor] = others;
+    const [monitor, ...strangers] = others(box, daemon);
+    if (monitor === undefined) return answer = { daemon };
     // Once that has handled all that it was asked for, and written so.
-    if (others.length > 1 || !isIdle(box, monitor!)) return false;
+    if (strangers.length > 0 || !isIdle(box, monitor)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));
     return file.kind === "held" && file.monitor === monitor &&
       // By a signal that has not ended it, from one that would have done more.
@@ -296,6 +303,13 @@ export async function settled(
     throw new Error(`${error.message}: ${picture(box)}`);
   });
   return answer!.daemon;
+}
+
+/** All but a daemon and its loggers, which end when nobody writes any more. */
+function others(box: Sandbox, daemon: number): number[] {
+  return box.processes().filter((pid) =>
+    pid !== daemon && !titleIfAlive(pid).startsWith("tend: logging to ")
+  );
 }
 
 /** Whether a monitor waits, awake or asleep, and nothing has come for it. */
