@@ -37,6 +37,8 @@ export interface DaemonView {
   readonly remark: string | undefined;
   /** Whether one of them is in another PID namespace. */
   readonly isElsewhere: boolean;
+  /** Whether there is something that keeps us from telling who looks after it. */
+  readonly isMonitorUnknown: boolean;
 }
 
 /**
@@ -54,6 +56,8 @@ export function viewOf({ pidfile, monitor }: DaemonLook): DaemonView {
     record: monitor.kind === "held" ? monitor.record : undefined,
     remark: undefined,
     isElsewhere: pidfile.kind === "elsewhere",
+    isMonitorUnknown: monitor.kind === "error" ||
+      (monitor.kind === "held" && monitor.record === undefined),
   };
   if (view.record !== undefined) return monitored(view, view.record, pidfile);
   switch (pidfile.kind) {
@@ -119,7 +123,10 @@ function monitored(
   }
   if (phase === "backingOff") return { ...view, state: phase, remark };
   if (isDaemonOf(record.pid, record.monitor)) {
-    const pid = record.pid;
+    const { pid } = record;
+    if (pidfile.kind === "error") {
+      return { ...view, pid, state: phase, remark: pidfile.reason };
+    }
     return phase === "running"
       ? { ...view, pid, state: phase, remark: "not holding its pidfile" }
       : { ...view, pid, state: phase, remark };

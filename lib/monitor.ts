@@ -10,6 +10,7 @@ import { Signal } from "../ffi/signal.ts";
 import { becomeSubreaper } from "../ffi/subreaper.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { runCrashHook } from "./crash_hook.ts";
+import { collectGarbage } from "./garbage.ts";
 import { reviveLoggers } from "./loggers.ts";
 import { placeInStderr } from "./last_words.ts";
 import { mayBeLeft } from "./kill_mode.ts";
@@ -97,6 +98,7 @@ function takeTurn(
   publish(state);
   tellServiceManager(state);
   runCrashHook(state);
+  collectGarbage();
   waitForEvents(state, starter, quiet, loggerDue);
   return undefined;
 }

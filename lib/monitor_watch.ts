@@ -14,6 +14,7 @@ import {
 import { LibcError } from "../ffi/libc.ts";
 import { inotifyWrites } from "../ffi/inotify.ts";
 import { bootTime } from "../ffi/wait.ts";
+import { ActionFailure } from "./action.ts";
 import {
   monitorFileOf,
   type MonitorRecord,
@@ -46,6 +47,7 @@ export class MonitorWatch {
    * @returns The watch; `undefined` when the monitor has ended, or lost its file
    * to another.
    * @throws {LibcError} When it cannot be opened.
+   * @throws {ActionFailure} When it cannot be read.
    */
   static start(
     pidfile: string,
@@ -59,6 +61,9 @@ export class MonitorWatch {
       return new MonitorWatch(monitor, fd);
     }
     close(fd);
+    if (file.kind === "error") {
+      throw new ActionFailure(`its monitor's file: ${file.reason}`);
+    }
     return undefined;
   }
 

@@ -185,7 +185,8 @@ function proveChild(
  * @returns Whether it has.
  */
 export function hasEnded({ pidfd }: ProvenProcess): boolean {
-  return waitReadable([pidfd], 0) !== undefined;
+  // A wait that a signal has interrupted says nothing of it.
+  return waitReadable([pidfd], 0)?.includes(pidfd) ?? false;
 }
 
 /** A process that does not take signals from this user. */

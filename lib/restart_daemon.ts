@@ -73,6 +73,9 @@ function monitorToAsk({ view, daemon, monitor }: DaemonHold): ProvenMonitor {
     throw new ActionFailure("is being stopped, not restarted");
   }
   if (monitor !== undefined) return monitor;
+  if (daemon !== undefined && view.isMonitorUnknown) {
+    throw new ActionFailure(`${view.remark}, not restarted`);
+  }
   if (daemon !== undefined) {
     throw new ActionFailure(
       `no tend looks after pid ${daemon.pid}, not restarted: stop it with ` +

@@ -104,18 +104,29 @@ async function buildIn(work: string, inputs: string): Promise<void> {
   await Deno.rename(`${work}/inputs`, RECORD);
 }
 
+const V8_FLAGS = [
+  // Only a process of one thread can fork and go on in the child.
+  "--single-threaded",
+  // Else the first Error compiles the whole bundle again: 5 ms in each process,
+  // before any of its own work.
+  "--no-enable-lazy-source-positions",
+  // Nothing here runs long enough to be compiled, and without a compiler V8
+  // starts a few milliseconds sooner and maps no memory to execute.
+  "--jitless",
+  // A monitor that stays awake makes a little garbage with each restart. V8
+  // would double the room for new objects again and again, and let the old ones
+  // lie: so there is no more room than at first, and lib/garbage.ts collects.
+  "--max-semi-space-size=1",
+  "--expose-gc",
+];
+
 function compileOptions(output: string): string[] {
   return [
     "--no-config",
     "--no-check",
     // The cache would be a file in /tmp under a name that anyone can take first.
     "--no-code-cache",
-    // Only a process of one thread can fork and go on in the child. And with
-    // lazy source positions the first Error compiles the whole bundle again:
-    // 5 ms in each process, before any of its own work.
-    // Nothing here runs long enough to be compiled, and without a compiler V8
-    // starts a few milliseconds sooner and maps no memory to execute.
-    "--v8-flags=--single-threaded,--no-enable-lazy-source-positions,--jitless",
+    `--v8-flags=${V8_FLAGS}`,
     // A missing permission is an error, not a question to whoever is there.
     "--no-prompt",
     ...PERMISSIONS,

@@ -142,10 +142,12 @@ const POLL = Deno.build.arch === "aarch64" ? "73" : "7";
 
 /** Waits until a monitor that stays awake waits, with all else done. */
 export async function untilItWaits(box: Sandbox, pid: number): Promise<void> {
-  await box.until(
-    `monitor ${pid} waits`,
-    () => box.read(`/proc/${pid}/syscall`)?.split(" ")[0] === POLL,
-  );
+  await box.until(`monitor ${pid} waits`, () => isWaiting(box, pid));
+}
+
+/** Whether a monitor that is awake waits. */
+export function isWaiting(box: Sandbox, pid: number): boolean {
+  return box.read(`/proc/${pid}/syscall`)?.split(" ")[0] === POLL;
 }
 
 /** Has a monitor that sleeps wake up once, for nothing, and sleep again. */

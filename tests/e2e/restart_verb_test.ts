@@ -81,6 +81,19 @@ for (const options of [MONITORED, PLAIN]) {
   });
 }
 
+Deno.test("tend restart does not take a monitor that it cannot tell for none", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...MONITORED, ...SLEEP);
+  const file = box.runPath("web.pid.monitor");
+  Deno.renameSync(file, box.path("monitor"));
+  Deno.mkdirSync(file);
+  assertEquals(await box.tend("restart", "web"), {
+    code: 1,
+    stdout: "",
+    stderr: "tend: web: monitor unknown: not a regular file, not restarted\n",
+  });
+});
+
 Deno.test("tend restart says what to do without a monitor", async () => {
   await using box = await Sandbox.create();
   await box.tend(...PLAIN, "--exec", ...SLEEP);

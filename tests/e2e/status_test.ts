@@ -190,6 +190,20 @@ Deno.test("tend status shows a daemon that has given up its pidfile's lock", asy
   ]);
 });
 
+Deno.test("tend status says why it cannot read the pidfile of a daemon", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...MONITORED, ...SLEEP);
+  const pidfile = box.runPath("web.pid");
+  const pid = box.pidfile("web.pid");
+  Deno.renameSync(pidfile, box.path("web.pid"));
+  Deno.mkdirSync(pidfile);
+  assertEquals(await statusOf(box, "state", "pid", "remark"), [
+    "running",
+    pid,
+    `${pidfile}: Is a directory`,
+  ]);
+});
+
 Deno.test({
   name: "tend status shows another user's daemon",
   ignore: !IS_ROOT,

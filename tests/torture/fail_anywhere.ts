@@ -8,39 +8,96 @@
  * @module
  */
 import { strerror } from "../../ffi/libc.ts";
-import { errorsOf, mayBeShort } from "./calls.ts";
+import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
-import { type Sleep, tryLife } from "./trial.ts";
+import { COMMANDED, type Subject, type Trial, tryLife } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
+import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
-/** Lets each call of parent, monitor and daemon fail in each way it can. */
+/** For lives; the rest is for verbs. */
+const SHARE_OF_LIVES = 0.65;
+
+/** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
+  return [
+    ...await failInLives(COMMANDED, "", {
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_LIVES,
+    }),
+    ...await failingIn(
+      VERB_DEEDS,
+      (deed, plan) => tryVerb(deed, "asleep", plan),
+      (deed) => `calls of tend ${deed} that fail`,
+      { ...budget, seconds: budget.seconds * (1 - SHARE_OF_LIVES) },
+    ),
+  ];
+}
+
+/**
+ * Lets each call of parent, monitor and daemon fail in each way it can.
+ *
+ * @param subject The daemon.
+ * @param whose Whose processes these are, for the table, if not a command's.
+ * @param budget The budget.
+ */
+export function failInLives(
+  subject: Subject,
+  whose: string,
+  budget: Budget,
+): Promise<Row[]> {
+  return failingIn(
+    ["asleep", "awake"] as const,
+    (sleep, plan) => tryLife(subject, sleep, plan),
+    (_, { what }) =>
+      whose !== ""
+        ? `calls${whose} that fail`
+        : typeof what === "number"
+        ? `calls that fail: ${strerror(what)}`
+        : "reads and writes of less",
+    budget,
+  );
+}
+
+/** Sees which calls there are, and has them fail, for as long as there is time. */
+async function failingIn<K>(
+  kinds: readonly K[],
+  run: (kind: K, plan: Plan | undefined) => Promise<Trial>,
+  whatOf: (kind: K, plan: Plan) => string,
+  budget: Budget,
+): Promise<Row[]> {
   const cases: Case[] = [];
   const start = performance.now();
-  for (const sleep of ["asleep", "awake"] as const) {
-    const { life, failures } = await tryLife(sleep, undefined);
+  for (const kind of kinds) {
+    const { life, failures } = await run(kind, undefined);
     if (life === undefined) throw new Error(failures.join("\n"));
-    cases.push(...casesOf(sleep, life));
+    cases.push(
+      ...plansOf(life).map((plan) => ({
+        what: whatOf(kind, plan),
+        run: () => run(kind, plan),
+      })),
+    );
   }
   const seconds = budget.seconds - (performance.now() - start) / 1000;
   return tryCases(cases, { ...budget, seconds });
 }
 
-function casesOf(sleep: Sleep, { calls }: Life): Case[] {
+function plansOf({ calls }: Life): Plan[] {
   const counts = new Map<string, number>();
-  return calls.flatMap(({ role, number, file, second }) => {
+  return calls.flatMap(({ role, number, text, file, second }) => {
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
-    if (role === "waking") return [];
+    if (role === "waking" || isHandlers(number, text)) return [];
     const ways: Plan["what"][] = [...errorsOf(number, file, second)];
     if (mayBeShort(number, file)) ways.push("half");
-    return ways.map((what) => ({
-      what: typeof what === "number"
-        ? `calls that fail: ${strerror(what)}`
-        : "reads and writes of less",
-      sleep,
-      plan: { role, index, what, call: { number, file } },
-    }));
+    return ways.map((what) => ({ role, index, what, call: { number, file } }));
   });
+}
+
+/**
+ * Whether a call is that of Deno's handler of signals, which wakes a thread by
+ * one byte: without it the signal is lost, and we hear nothing of that.
+ */
+function isHandlers(number: number, text: string): boolean {
+  return nameOf(number) === "sendto" && text.endsWith(" 1");
 }

@@ -12,7 +12,7 @@ import { Tally } from "./tally.ts";
 /** How many there are where there is time. */
 const MANY = 200;
 /** How many each second of a budget is good for. */
-const EACH_SECOND = 4;
+const EACH_SECOND = 7;
 
 /** Tries fleets. */
 export async function fleets({ seconds }: Budget): Promise<Row[]> {

@@ -1,17 +1,22 @@
 /**
  * One life of a daemon with its monitor, looked at call by call: it is started,
- * crashes when its monitor has nothing more to do, and is stopped when it is
- * back and that has nothing more to do again. At one of the calls something is
- * done to the process that makes it.
+ * and each of its steps follows when its monitor has nothing more to do. At one
+ * of the calls something is done to the process that makes it.
  *
- * `deno run -A life.ts PLAN PROGRAM [ARG]...`: a program, for the process that
- * traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ * `deno run -A life.ts PLAN STEPS PROGRAM [ARG]...`: a program, for the process
+ * that traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ * Without steps PROGRAM is a verb, and its end is that of the life.
  *
  * @module
  */
 import { environment } from "../../ffi/environment.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
+import { makePidfileName } from "../../lib/pidfile.ts";
+import { readMonitorFile } from "../../lib/monitor_file.ts";
+import { sendRequest } from "../../lib/request.ts";
 import {
   GETCWD,
   matters,
@@ -34,7 +39,16 @@ import {
 } from "./ptrace.ts";
 
 /** Who makes a call; `waking` is Deno's runtime in a monitor that wakes up. */
-export type Role = "parent" | "monitor" | "waking" | "daemon";
+export type Role =
+  | "parent"
+  | "monitor"
+  | "waking"
+  | "daemon"
+  | "logger"
+  | "verb";
+
+/** What happens in a life, by SIGSEGV, by requests, or by SIGTERM. */
+export type Step = "crash" | "restart" | "stop" | "terminate";
 
 /** What is done at which call. */
 export interface Plan {
@@ -71,9 +85,9 @@ export interface Life {
   readonly calls: readonly Made[];
   /** The call to which it was done, unless there were not so many. */
   readonly done: Made | undefined;
-  /** How far it was then: started, crashed, told to stop. */
+  /** How many steps had been made then. */
   readonly doneAt: number;
-  /** How far it came. */
+  /** How many steps were made. */
   readonly stage: number;
   /** The exit status of the program as its caller sees it; -SIGNAL. */
   readonly code: number;
@@ -92,7 +106,7 @@ const LONG_MS = 30_000n;
 const FAILED_CALL = Symbol();
 
 interface Traced {
-  readonly role: Role | undefined;
+  role: Role | undefined;
   getcwds: number;
   /** The errno that its call is to return. */
   pending: number | typeof FAILED_CALL;
@@ -107,15 +121,23 @@ class Tracer {
   #doneAt = 0;
   #stage = 0;
   #code: number | undefined;
-  /** The process that became the command last. */
+  /** What runs in parent, monitor and daemon until that is its command. */
+  #program = "";
+  /** The daemon to which a step was done last. */
   #daemon: number | undefined;
   #monitor = 0;
   /** Whether the monitor waits, and for no deadline. */
   #idle = false;
   #over = false;
 
-  constructor(readonly plan: Plan | undefined, readonly root: number) {
-    this.#traced.set(root, newTraced("parent"));
+  constructor(
+    readonly plan: Plan | undefined,
+    readonly steps: readonly Step[],
+    readonly root: number,
+  ) {
+    const isVerb = steps.length === 0;
+    this.#over = isVerb;
+    this.#traced.set(root, newTraced(isVerb ? "verb" : "parent"));
   }
 
   run(): Life {
@@ -141,15 +163,12 @@ class Tracer {
     const process = this.#traced.get(stop.pid) ?? this.#add(stop.pid);
     if (stop.kind === "exec") {
       const exe = Deno.readLinkSync(`/proc/${stop.pid}/exe`);
-      if (!exe.endsWith("/tend") && !exe.startsWith("/memfd:tend")) {
-        if (process.role === "daemon") {
-          this.#daemon = stop.pid;
-          this.#idle = false;
-        }
-        // The command's own calls are not looked at.
-        if (process.role !== "parent") return detach(stop.pid);
-      }
+      if (stop.pid === this.root) this.#program = exe;
+      // The command's own calls are not looked at.
+      const isOurs = exe === this.#program || exe.startsWith("/memfd:tend");
+      if (!isOurs) return detach(stop.pid);
       process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
+      if (exe.startsWith("/memfd:tend-logger")) process.role = "logger";
     } else if (stop.kind === "call") {
       this.#call(stop, process);
     } else if (stop.kind === "made") {
@@ -220,8 +239,13 @@ class Tracer {
 
   #add(pid: number): Traced {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    const parent = Number(/^PPid:\t(\d+)/m.exec(status)![1]);
-    const role = parent === this.root
+    const number = (name: string) =>
+      Number(new RegExp(`^${name}:\t(\\d+)`, "m").exec(status)![1]);
+    const parent = number("PPid");
+    // A thread of the runtime's is nobody.
+    const role = number("Tgid") !== pid
+      ? undefined
+      : parent === this.root && this.steps.length > 0
       ? "monitor"
       : parent === this.#monitor
       ? "daemon"
@@ -237,14 +261,29 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
-    if (this.#daemon === undefined) return;
+    const daemon = runningDaemon();
+    if (daemon === undefined || daemon === this.#daemon) return;
     this.#idle = false;
-    const daemon = this.#daemon;
-    this.#daemon = undefined;
-    this.#stage++;
-    if (this.#stage === 1) kill(daemon, SIGSEGV);
-    else kill(this.#monitor, SIGTERM);
+    this.#daemon = daemon;
+    const step = this.steps[this.#stage++];
+    if (step === "crash") kill(daemon, SIGSEGV);
+    else if (step === "terminate") kill(this.#monitor, SIGTERM);
+    else if (step !== undefined) request(this.#monitor, step);
   }
+}
+
+/** The daemon, if its monitor says that it runs. */
+function runningDaemon(): number | undefined {
+  const file = readMonitorFile(makePidfileName("web.pid"));
+  return file.kind === "held" && file.record?.phase === "running"
+    ? file.record.pid
+    : undefined;
+}
+
+function request(monitor: number, kind: "restart" | "stop"): void {
+  const pidfd = pidfdOpen(monitor);
+  sendRequest(pidfd, { kind, signal: SIGTERM });
+  close(pidfd);
 }
 
 /** Whether a call is the one that was seen before, in another sandbox. */
@@ -271,7 +310,7 @@ function newTraced(role: Role | undefined): Traced {
 }
 
 if (import.meta.main) {
-  const [plan, ...argv] = Deno.args;
+  const [plan, steps, ...argv] = Deno.args;
   const script = 'kill -STOP $$; exec "$@" >"$0.out" 2>"$0.err"';
   const root = posixSpawn("/bin/sh", [
     "sh",
@@ -282,6 +321,10 @@ if (import.meta.main) {
   ], { env: environment(), unblockSignals: true });
   seizeStopped(root);
   kill(root, 18); // SIGCONT
-  const life = new Tracer(JSON.parse(plan!) ?? undefined, root).run();
-  console.log(JSON.stringify(life));
+  const tracer = new Tracer(
+    JSON.parse(plan!) ?? undefined,
+    JSON.parse(steps!),
+    root,
+  );
+  console.log(JSON.stringify(tracer.run()));
 }

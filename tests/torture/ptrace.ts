@@ -112,7 +112,10 @@ function callOf(pid: number): Stop {
   const info = new DataView(new ArrayBuffer(INFO.size));
   const address = Deno.UnsafePointer.value(Deno.UnsafePointer.of(info));
   const size = BigInt(INFO.size);
-  unlessGone(() => ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, address));
+  unlessGone(
+    pid,
+    () => ptrace(PTRACE_GET_SYSCALL_INFO, pid, size, address),
+  );
   if (info.getUint8(INFO.op) !== OP_ENTRY) return { kind: "made", pid };
   return {
     kind: "call",
@@ -128,12 +131,12 @@ function callOf(pid: number): Stop {
 export function resume(stop: Stop): void {
   const signal = stop.kind === "other" ? stop.signal : 0;
   const op = stop.kind === "stopped" ? PTRACE_LISTEN : PTRACE_SYSCALL;
-  unlessGone(() => ptrace(op, stop.pid, 0n, BigInt(signal)));
+  unlessGone(stop.pid, () => ptrace(op, stop.pid, 0n, BigInt(signal)));
 }
 
 /** Lets a process go for good. */
 export function detach(pid: number): void {
-  unlessGone(() => ptrace(PTRACE_DETACH, pid));
+  unlessGone(pid, () => ptrace(PTRACE_DETACH, pid));
 }
 
 /** Has the call that a process is about to make not be made. */
@@ -169,11 +172,22 @@ export function textAt(pid: number, address: bigint): string {
 }
 
 /** SIGKILL takes a process away in the midst of a stop. */
-function unlessGone(act: () => void): void {
+function unlessGone(pid: number, act: () => void): void {
   try {
     act();
   } catch (error) {
-    const isGone = error instanceof LibcError && error.errno === Errno.ESRCH;
-    if (!isGone) throw error;
+    // By what is to be seen: the errno may be that of a call of the runtime's.
+    if (!(error instanceof LibcError) || isStopped(pid)) throw error;
+  }
+}
+
+function isStopped(pid: number): boolean {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    return /^State:\tt/m.test(status);
+  } catch (error) {
+    // ESRCH too, from one that ends while it is read.
+    if (error instanceof Error) return false;
+    throw error;
   }
 }

@@ -6,16 +6,14 @@
  */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { close } from "../../ffi/descriptor.ts";
-import { LibcError } from "../../ffi/libc.ts";
-import { pidfdOpen, pidfdSendSignal } from "../../ffi/pidfd.ts";
+import { pidfdSendSignal } from "../../ffi/pidfd.ts";
 import { Signal } from "../../ffi/signal.ts";
-import { sendRequest } from "../../lib/request.ts";
 import { Ovsdb, WITHOUT_OVSDB } from "../ovsdb.ts";
 import { Random } from "../random.ts";
-import { type Finished, Sandbox, TEND } from "../sandbox.ts";
+import { Sandbox } from "../sandbox.ts";
 import type { Observation } from "./observer.ts";
 import { pidRecycling } from "./pid_recycling.ts";
+import { act, runTend, send } from "./race_acts.ts";
 import type { Budget, Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
@@ -24,24 +22,10 @@ const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 
 /** So many go on at once. */
 const AT_ONCE = 6;
-
-const KINDS: readonly (readonly string[])[] = [
-  ["--monitor"],
-  ["--restart=always", "--restart-delay=0"],
-  ["--monitor", "--restart-delay=50ms"],
-  [],
-  ["--exec"],
-];
-const SLEEPS = ["--sleep-after=0", "--sleep-after=30ms", "--sleep-after=never"];
-
-/** What a start may say that has lost, or was ended by somebody. */
-const REFUSALS: readonly RegExp[] = [
-  /^tend: \S+: already running as pid \d+, aborting$/,
-  /^tend: \S+: already monitored by pid \d+(?: \(.*\))?, aborting$/,
-  // Killed by another's signal before it was ready.
-  /\|ERR\|fork child died before signaling startup \(killed \(\w+(?: \w+)?\)\)$/,
-  /^tend: could not (?:initiate process monitoring|start the daemon|detach)/,
-];
+/** So many begin at one moment where there is time. */
+const CROWD = 200;
+/** How many of them each second of a budget is good for. */
+const CROWD_A_SECOND = 4;
 
 /** Tries races. */
 export async function races({ seconds, seed }: Budget): Promise<Row[]> {
@@ -62,8 +46,14 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     (_, i) => `${1_000_000 + Deno.pid}.${seed % 1000}${i}`,
   );
   const where = count === 1 ? "one pidfile" : `${count} pidfiles`;
+  const crowd = Math.ceil(Math.min(CROWD, seconds * CROWD_A_SECOND));
   const rows = {
-    done: new Tally(`starts, stops, restarts and crashes at once on ${where}`),
+    crowd: new Tally(
+      `starts, stops, restarts, statuses, ${crowd} at one moment, on ${where}`,
+    ),
+    done: new Tally(
+      `the same and crashes, ${AT_ONCE} at once all the while, on ${where}`,
+    ),
     seen: new Tally(
       `looks of an observer at ${where}: one holder, one command`,
     ),
@@ -80,6 +70,13 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     ? []
     : await Promise.all([0, 1].map((i) => Ovsdb.create(box, `db${i}`)));
   const deadline = Date.now() + seconds * 800;
+  const chance = new Random(seed);
+  await Promise.all(
+    Array.from(
+      { length: crowd },
+      () => runTend(box, chance, chance.pick(words), rows.crowd),
+    ),
+  );
   await Promise.all(
     Array.from({ length: AT_ONCE }, async (_, i) => {
       const random = new Random(seed + i);
@@ -104,89 +101,6 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
   return Object.values(rows);
 }
 
-/** Does something at random. */
-async function act(
-  box: Sandbox,
-  random: Random,
-  word: string,
-  ovsdb: Ovsdb | undefined,
-  row: Tally,
-): Promise<void> {
-  const name = `${word}.pid`;
-  const monitor = () => box.holder(`${name}.monitor`);
-  const daemon = () => box.holder(name);
-  const signal = (number: number) => (pidfd: number) =>
-    pidfdSendSignal(pidfd, number);
-  switch (random.below(10)) {
-    case 0:
-      return send(monitor, signal(Signal.SIGTERM));
-    case 1:
-      return send(
-        monitor,
-        (pidfd) => sendRequest(pidfd, { kind: "stop", signal: Signal.SIGTERM }),
-      );
-    case 2:
-      return send(
-        monitor,
-        (pidfd) =>
-          sendRequest(pidfd, { kind: "restart", signal: Signal.SIGTERM }),
-      );
-    case 3:
-      return send(monitor, signal(Signal.SIGKILL));
-    case 4:
-    case 5:
-      return send(
-        daemon,
-        signal(random.pick([Signal.SIGSEGV, Signal.SIGKILL])),
-      );
-    case 6:
-      if (ovsdb === undefined) return;
-      // Whoever does not get it says so; the C has other words than we.
-      await ovsdb.start(box.runPath(name), ...random.pick([["--monitor"], []]));
-      return;
-    default:
-      await row.attempt(name, async () =>
-        check(
-          await box.run([
-            ...["timeout", "--signal=KILL", "60", TEND, "--detach"],
-            ...[...random.pick(KINDS), random.pick(SLEEPS)],
-            ...[`--pidfile=${name}`, "--", "sleep", word],
-          ]),
-        ));
-  }
-}
-
-function check({ code, stderr }: Finished): void {
-  const lines = stderr.split("\n").filter((line) =>
-    // What a monitor says of what others do to it, while it may.
-    line !== "" && !/\|(?:WARN|INFO)\|/.test(line)
-  );
-  const isKnown = lines.every((line) =>
-    REFUSALS.some((refusal) => refusal.test(line))
-  );
-  if (code === 0 && lines.length === 0) return;
-  assert(code !== 0 && isKnown, `exit status ${code}: ${stderr}`);
-}
-
-/** Sends to whoever has a lock, if that has it still: by a descriptor. */
-function send(
-  holder: () => number | undefined,
-  how: (pidfd: number) => void,
-): void {
-  const pid = holder();
-  if (pid === undefined || pid <= 0) return;
-  try {
-    const pidfd = pidfdOpen(pid);
-    try {
-      if (holder() === pid) how(pidfd);
-    } finally {
-      close(pidfd);
-    }
-  } catch (error) {
-    if (!(error instanceof LibcError && error.code === "ESRCH")) throw error;
-  }
-}
-
 /** Ends all of a pidfile's, and tries that it serves again. */
 async function settle(box: Sandbox, word: string): Promise<void> {
   const name = `${word}.pid`;
@@ -206,12 +120,8 @@ async function settle(box: Sandbox, word: string): Promise<void> {
   assertEquals([code, stderr], [0, ""]);
   const pid = box.pidfile(name);
   assertEquals(box.holder(name), pid);
-  send(
-    () => box.holder(`${name}.monitor`),
-    (pidfd) => sendRequest(pidfd, { kind: "stop", signal: Signal.SIGTERM }),
-  );
-  await box.until(
-    "it has ended and left nothing",
-    () => !box.runFiles().some((file) => file.startsWith(word)),
-  );
+  const stopped = await box.tend("stop", box.runPath(name));
+  assertEquals([stopped.code, stopped.stdout, stopped.stderr], [0, "", ""]);
+  // No waiting: stop returns when all is gone.
+  assertEquals(box.runFiles().filter((file) => file.startsWith(word)), []);
 }

@@ -6,16 +6,64 @@
  */
 import { strerror } from "../../ffi/libc.ts";
 import { readMonitorFile } from "../../lib/monitor_file.ts";
-import { isAlive, look, parentOf, titleOf } from "../proc.ts";
+import { isWaiting } from "../monitored.ts";
+import {
+  isAlive,
+  isAsleep,
+  look,
+  parentOf,
+  signalsIn,
+  titleOf,
+} from "../proc.ts";
 import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
-import type { Life, Plan } from "./life.ts";
+import type { Life, Plan, Step } from "./life.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
 const TITLE = COMMAND.join(" ");
+
+/** Something that runs as a daemon. */
+export interface Subject {
+  /** The program that starts it. */
+  readonly program: string;
+  /** The last of its options, and what stands behind them. */
+  readonly command: readonly string[];
+  /** The processes that are such a daemon. */
+  readonly daemons: (box: Sandbox) => number[];
+}
+
+/** A command, by `tend`. */
+export const COMMANDED: Subject = {
+  program: TEND,
+  command: ["--", ...COMMAND],
+  daemons: (box) =>
+    box.processes().filter((pid) => titleIfAlive(pid) === TITLE),
+};
+
+/** A command whose output goes to a file, by a logger. */
+export const LOGGED: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--log-timestamps", ...COMMANDED.command],
+};
+
+/** A program that makes itself a daemon: its processes have one title. */
+export function itself(program: string): Subject {
+  return {
+    program,
+    command: [],
+    daemons: (box) =>
+      [box.holder("web.pid")].filter((pid) => pid !== undefined),
+  };
+}
+/** What happens in a life; the end that is wanted comes by a signal too. */
+const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
+  asleep: ["crash", "restart", "stop"],
+  awake: ["crash", "restart", "terminate"],
+};
 /** A life takes a second; a monitor may wait for ten before it tries again. */
 const PATIENCE_MS = 45_000;
 /** Of which one is in each stack trace, panic or message of Deno's. */
@@ -32,19 +80,25 @@ export interface Trial {
   readonly failures: readonly string[];
 }
 
-function startArgs(sleep: Sleep): string[] {
+/** How a subject is started. */
+export function startArgs(
+  { program, command }: Subject,
+  sleep: Sleep,
+): string[] {
   const after = sleep === "asleep" ? "20ms" : "never";
-  return ["--detach", "--monitor", "--pidfile=web.pid", "--restart-delay=50ms"]
-    .concat(`--sleep-after=${after}`, "--", ...COMMAND);
+  return [program, "--detach", "--monitor", "--pidfile=web.pid"]
+    .concat("--restart-delay=50ms", `--sleep-after=${after}`, command);
 }
 
 /**
  * Has a daemon live its life with something done to it.
  *
+ * @param subject The daemon.
  * @param sleep Whether its monitor sleeps.
  * @param plan What is done; `undefined` to see which calls there are.
  */
 export async function tryLife(
+  subject: Subject,
   sleep: Sleep,
   plan: Plan | undefined,
 ): Promise<Trial> {
@@ -52,13 +106,11 @@ export async function tryLife(
   const failures: string[] = [];
   let life: Life | undefined;
   try {
-    life = await runLife(box, sleep, plan);
-    const output = (box.read(box.path("traced.err")) ?? "") +
-      (box.read(box.path("traced.out")) ?? "");
-    if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
-    failures.push(...life.deaths.map((death) => `death of ${death}`));
+    life = await runLife(box, plan, STEPS[sleep], startArgs(subject, sleep));
+    const output = outputOf(box);
+    failures.push(...crashesOf(life, output));
     if (plan === undefined || life.done !== undefined) {
-      failures.push(...await broken(box, sleep, plan, life, output));
+      failures.push(...await broken(box, subject, sleep, plan, life, output));
     }
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
@@ -67,15 +119,37 @@ export async function tryLife(
   return { life, failures: failures.map((text) => `${where}: ${text}`) };
 }
 
-async function runLife(
+/** What `tend` has said while it was traced. */
+export function outputOf(box: Sandbox): string {
+  return (box.read(box.path("traced.err")) ?? "") +
+    (box.read(box.path("traced.out")) ?? "");
+}
+
+/** What says that `tend` has crashed. */
+export function crashesOf(life: Life, output: string): string[] {
+  const failures = life.deaths.map((death) => `death of ${death}`);
+  if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
+  return failures;
+}
+
+/**
+ * Runs a program traced.
+ *
+ * @param box Where.
+ * @param plan What is done to it.
+ * @param steps What happens to the daemon that it starts; nothing to a verb.
+ * @param argv The program with its arguments.
+ */
+export async function runLife(
   box: Sandbox,
-  sleep: Sleep,
   plan: Plan | undefined,
+  steps: readonly Step[],
+  argv: readonly string[],
 ): Promise<Life> {
-  const deno = [Deno.execPath(), "run", "--quiet", "-A", "--no-check"];
   const tracer = box.start(
-    [...deno, `--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null)]
-      .concat(TEND, startArgs(sleep)),
+    [Deno.execPath(), "run", "--quiet", "-A", "--no-check"]
+      .concat(`--config=${CONFIG}`, LIFE, JSON.stringify(plan ?? null))
+      .concat(JSON.stringify(steps), argv),
     { env: { PATH: "/usr/bin:/bin", NO_COLOR: "1" } },
   );
   let timer: number | undefined;
@@ -94,6 +168,7 @@ async function runLife(
 /** What does not hold after a life, or what is left of it. */
 async function broken(
   box: Sandbox,
+  subject: Subject,
   sleep: Sleep,
   plan: Plan | undefined,
   life: Life,
@@ -102,14 +177,14 @@ async function broken(
   const failures: string[] = [];
   const { code } = life;
   const killed = plan?.what === "kill" ? life.done?.role : undefined;
-  const daemon = await settled(box);
+  const daemon = await settled(box, subject);
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
     if (code > 0 && daemon !== undefined) {
       failures.push(`exit status ${code}, and pid ${daemon} runs`);
     }
-    if (code > 0 && !/^tend: .+/m.test(output)) {
+    if (code > 0 && !/^\w+: .+/m.test(output)) {
       failures.push(`exit status ${code} without a word: "${output}"`);
     }
     if (code > 0 && typeof plan?.what === "number") {
@@ -119,39 +194,71 @@ async function broken(
       }
     }
   }
-  if (killed === undefined && code === 0 && life.stage < 2) {
-    failures.push(`came to stage ${life.stage} only: ${picture(box)}`);
+  if (plan === undefined && code !== 0) failures.push(`exit status ${code}`);
+  const steps = STEPS[sleep].length;
+  if (killed === undefined && code === 0 && life.stage < steps) {
+    failures.push(`came to step ${life.stage} only: ${picture(box)}`);
   }
-  const isWatched = killed === "daemon" && life.doneAt < 2;
+  const isWatched = (killed === "daemon" || killed === "logger") &&
+    life.doneAt < steps;
   const isUnwatched = (killed === "monitor" || killed === "waking") &&
     life.doneAt === 0;
   if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
     failures.push(`the daemon is lost`);
   }
+  if (daemon !== undefined && killed === undefined) {
+    failures.push(`not stopped: ${picture(box)}`);
+  }
+  failures.push(...await afterwards(box, subject, sleep, daemon));
+  return failures;
+}
+
+/**
+ * Whatever has happened: status is right, there is no second copy, and the next
+ * start works.
+ *
+ * @param daemon The daemon, if it runs.
+ * @returns What does not hold.
+ */
+export async function afterwards(
+  box: Sandbox,
+  subject: Subject,
+  sleep: Sleep,
+  daemon: number | undefined,
+): Promise<string[]> {
+  const failures: string[] = [];
+  const { state, pid } = await json(box, "status", "web");
+  const isRight = daemon === undefined
+    ? (state === "stopped" || state === "stale") && pid === null
+    : (state === "running" || state === "stopping") && pid === daemon;
+  if (!isRight) {
+    failures.push(`status: ${state}, pid ${pid}, and it is ${daemon}`);
+  }
   if (daemon !== undefined) {
-    if (killed === undefined) {
-      failures.push(`not stopped: ${picture(box)}`);
-    }
-    const second = await box.tend(...startArgs(sleep));
+    const second = await box.run(startArgs(subject, sleep));
     const said = `already running as pid ${daemon}, aborting`;
     if (second.code !== 1 || !second.stderr.includes(said)) {
       failures.push(`a second start: ${second.code}, ${second.stderr}`);
     }
     await stop(box, daemon);
   }
-  failures.push(...await nextStart(box, sleep));
+  failures.push(...await nextStart(box, subject, sleep));
   return failures;
 }
 
 /** The next start works and is right, and its stop leaves nothing. */
-async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
-  const { code, stderr } = await box.tend(...startArgs(sleep));
+async function nextStart(
+  box: Sandbox,
+  subject: Subject,
+  sleep: Sleep,
+): Promise<string[]> {
+  const { code, stderr } = await box.run(startArgs(subject, sleep));
   const pid = box.pidfile("web.pid");
   if (code !== 0 || stderr !== "" || pid === undefined) {
     return [`the next start: ${code}, "${stderr}", pidfile ${pid}`];
   }
   const failures: string[] = [];
-  if (box.holder("web.pid") !== pid || titleOf(pid) !== TITLE) {
+  if (box.holder("web.pid") !== pid) {
     failures.push(`the next start's pidfile lies: ${picture(box)}`);
   }
   const file = readMonitorFile(box.runPath("web.pid"));
@@ -159,8 +266,8 @@ async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
   if (file.kind !== "held" || file.monitor !== monitor) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
-  if (commands(box).length !== 1) {
-    failures.push(`not one command: ${picture(box)}`);
+  if (`${subject.daemons(box)}` !== `${pid}` || others(box, pid).length > 1) {
+    failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);
   const left = box.runFiles();
@@ -169,27 +276,46 @@ async function nextStart(box: Sandbox, sleep: Sleep): Promise<string[]> {
 }
 
 /** Waits until nothing changes any more; the daemon, if it runs. */
-async function settled(box: Sandbox): Promise<number | undefined> {
+export async function settled(
+  box: Sandbox,
+  subject: Subject,
+): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
   await box.until("things have settled", () => {
     const pids = box.processes();
-    const [daemon, ...more] = commands(box);
+    const [daemon, ...more] = subject.daemons(box);
     if (more.length > 0) {
-      throw new Error(`several commands: ${picture(box)}`);
+      throw new Error(`several daemons: ${picture(box)}`);
     }
     if (pids.length === 0) return answer = { daemon: undefined };
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
-    const others = pids.filter((pid) => pid !== daemon);
-    if (others.length === 0) return answer = { daemon };
+    const [monitor, ...strangers] = others(box, daemon);
+    if (monitor === undefined) return answer = { daemon };
+    // Once that has handled all that it was asked for, and written so.
+    if (strangers.length > 0 || !isIdle(box, monitor)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));
-    return others.length === 1 && file.kind === "held" &&
-      file.monitor === others[0] && file.record?.phase === "running" &&
-      file.record.pid === daemon && (answer = { daemon });
+    return file.kind === "held" && file.monitor === monitor &&
+      // By a signal that has not ended it, from one that would have done more.
+      ["running", "stopping"].includes(file.record?.phase ?? "") &&
+      file.record?.pid === daemon && (answer = { daemon });
   }).catch((error) => {
     throw new Error(`${error.message}: ${picture(box)}`);
   });
   return answer!.daemon;
+}
+
+/** All but a daemon and its loggers, which end when nobody writes any more. */
+function others(box: Sandbox, daemon: number): number[] {
+  return box.processes().filter((pid) =>
+    pid !== daemon && !titleIfAlive(pid).startsWith("tend: logging to ")
+  );
+}
+
+/** Whether a monitor waits, awake or asleep, and nothing has come for it. */
+function isIdle(box: Sandbox, monitor: number): boolean {
+  return signalsIn(monitor, "ShdPnd").length === 0 &&
+    (isAsleep(monitor) || isWaiting(box, monitor));
 }
 
 /** Stops a daemon by its monitor, if it has one. */
@@ -206,10 +332,6 @@ async function stop(box: Sandbox, daemon: number): Promise<void> {
     });
 }
 
-function commands(box: Sandbox): number[] {
-  return box.processes().filter((pid) => titleIfAlive(pid) === TITLE);
-}
-
 function titleIfAlive(pid: number): string {
   try {
     return titleOf(pid);
@@ -220,7 +342,7 @@ function titleIfAlive(pid: number): string {
 }
 
 /** All that there is, for the message of a failure. */
-function picture(box: Sandbox): string {
+export function picture(box: Sandbox): string {
   const processes = box.processes().map((pid) => {
     const wait = look(pid)?.state ?? "gone";
     return `${pid} (${titleIfAlive(pid)}, ${wait})`;
@@ -236,13 +358,16 @@ function picture(box: Sandbox): string {
 }
 
 /** Says what was done, so that it can be done again. */
-function describe(plan: Plan | undefined, life: Life | undefined): string {
+export function describe(
+  plan: Plan | undefined,
+  life: Life | undefined,
+): string {
   if (plan === undefined) return "undisturbed";
   const { role, index, what } = plan;
   const done = life?.done;
   const call = done === undefined
     ? ""
-    : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, stage ${
+    : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, step ${
       life!.doneAt
     })`;
   const how = typeof what === "number" ? strerror(what) : what;

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
-import { type Sleep, tryLife } from "./trial.ts";
+import type { Trial } from "./trial.ts";
 
 /** A machine of few cores is shared with others. */
 const AT_ONCE = 2;
@@ -13,8 +12,8 @@ const AT_ONCE = 2;
 /** Something to be tried, under the row of the table where it is counted. */
 export interface Case {
   readonly what: string;
-  readonly sleep: Sleep;
-  readonly plan: Plan;
+  /** Tries it. */
+  readonly run: () => Promise<Trial>;
 }
 
 /**
@@ -35,7 +34,7 @@ export async function tryCases(
     for (;;) {
       const next = performance.now() < deadline ? left.pop() : undefined;
       if (next === undefined) return;
-      const { life, failures } = await tryLife(next.sleep, next.plan);
+      const { life, failures } = await next.run();
       // A call that was not made this time: threads and timers differ.
       if (failures.length === 0 && life?.done === undefined) continue;
       const count = counts.get(next.what) ?? { tried: 0, failures: [] };

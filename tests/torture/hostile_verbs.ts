@@ -1,0 +1,77 @@
+/**
+ * Verbs about daemons whose files are something else, which somebody has put
+ * there.
+ *
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { Random } from "../random.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import {
+  look,
+  lstat,
+  type Obstacle,
+  OBSTACLES,
+  obstruct,
+  OWNERS,
+  TIMEOUT,
+} from "./obstacles.ts";
+import type { Budget, Row } from "./row.ts";
+import { Tally } from "./tally.ts";
+
+const PLACES = ["web.pid", "web.pid.monitor"];
+const VERBS = ["status", "stop", "restart", "wait"];
+
+/** Tries verbs on what nobody's daemon has made. */
+export async function hostileVerbs(
+  { seconds, seed }: Budget,
+): Promise<Row[]> {
+  const row = new Tally("verbs where a daemon's files are something else");
+  const deadline = Date.now() + seconds * 1000;
+  const cases = OWNERS.flatMap((owner) =>
+    OBSTACLES.flatMap((obstacle) =>
+      PLACES.flatMap((place) =>
+        VERBS.map((verb) => ({ owner, obstacle, place, verb }))
+      )
+    )
+  );
+  for (const next of new Random(seed).shuffled(cases)) {
+    const { owner, obstacle, place, verb } = next;
+    await row.attempt(
+      `${obstacle.what} of user ${owner} as ${place}, tend ${verb}`,
+      () => tryVerb(next),
+    );
+    if (Date.now() > deadline) break;
+  }
+  return [row];
+}
+
+async function tryVerb(
+  { verb, ...put }: {
+    readonly obstacle: Obstacle;
+    readonly place: string;
+    readonly owner: number;
+    readonly verb: string;
+  },
+): Promise<void> {
+  await using box = await Sandbox.create();
+  const { dir, path, victim } = await obstruct(box, put);
+  const before = { victim: look(victim), place: look(path) };
+  const isOurs = lstat(path)!.uid === Deno.uid();
+  const { code, stdout, stderr } = await box.run(
+    [...TIMEOUT, TEND, verb, `${dir}/web.pid`],
+  );
+  const said = `exit status ${code}: ${stdout}${stderr}`;
+  assert([0, 1, 3, 4].includes(code), said);
+  assertMatch(stderr, /^(?:tend: .+\n)*$/);
+  // What cannot be done is said, and so is what cannot be told.
+  assert(code === 0 || `${stdout}${stderr}` !== "", said);
+  const now = look(path);
+  // A stale file of ours is removed, by who stops.
+  const isRemoved = now === undefined && isOurs && verb === "stop";
+  if (!isRemoved) assertEquals(now, before.place, "it was changed");
+  assertEquals(look(victim), before.victim, "what is elsewhere was changed");
+  assertEquals(box.processes(), []);
+}

@@ -1,0 +1,149 @@
+/**
+ * Doing one thing to a verb while it does something to a daemon, and looking
+ * whether what tend promises holds after that.
+ *
+ * @module
+ */
+import { strerror } from "../../ffi/libc.ts";
+import { parentOf } from "../proc.ts";
+import { untilAsleep, untilItWaits } from "../monitored.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import type { Life, Plan } from "./life.ts";
+import {
+  afterwards,
+  COMMANDED,
+  crashesOf,
+  describe,
+  outputOf,
+  picture,
+  runLife,
+  settled,
+  type Sleep,
+  startArgs,
+  type Trial,
+} from "./trial.ts";
+
+/** What a verb is to do to a daemon. */
+interface Deed {
+  readonly args: readonly string[];
+  /** What is wrong when it says that it has done that, if anything. */
+  readonly lie: (after: After) => string | false | undefined;
+}
+
+/** What a verb found, said, and left. */
+interface After {
+  /** The daemon before. */
+  readonly before: number;
+  /** The daemon when nothing changed any more. */
+  readonly daemon: number | undefined;
+  readonly output: string;
+}
+
+const DEEDS = {
+  status: {
+    args: ["status", "web"],
+    lie: ({ before, daemon, output }) =>
+      daemon !== before && "the daemon is another" ||
+      // After the state there may be what it could not read.
+      !new RegExp(`\\brunning\\b.* ${before} `).test(output) &&
+        `it does not show pid ${before} as running`,
+  },
+  restart: {
+    args: ["restart", "web"],
+    lie: ({ before, daemon }) =>
+      (daemon === undefined || daemon === before) && "it was not restarted",
+  },
+  stop: {
+    args: ["stop", "web"],
+    lie: ({ daemon }) => daemon !== undefined && "it runs",
+  },
+  "stop by force": {
+    // Nothing ends of SIGCONT.
+    args: ["stop", "--signal=CONT", "--timeout=20ms", "web"],
+    lie: ({ daemon }) => daemon !== undefined && "it runs",
+  },
+} as const satisfies Record<string, Deed>;
+
+/** One of them. */
+export type VerbDeed = keyof typeof DEEDS;
+
+/** All of them. */
+export const VERB_DEEDS = Object.keys(DEEDS) as readonly VerbDeed[];
+
+/**
+ * Has a verb do its deed with something done to the verb.
+ *
+ * @param deed What it does.
+ * @param sleep Whether the monitor sleeps.
+ * @param plan What is done; `undefined` to see which calls there are.
+ */
+export async function tryVerb(
+  deed: VerbDeed,
+  sleep: Sleep,
+  plan: Plan | undefined,
+): Promise<Trial> {
+  await using box = await Sandbox.create();
+  const failures: string[] = [];
+  let life: Life | undefined;
+  try {
+    const start = await box.run(startArgs(COMMANDED, sleep));
+    const before = box.pidfile("web.pid");
+    if (start.code !== 0 || before === undefined) {
+      throw new Error(`no start: ${start.code}, ${start.stderr}`);
+    }
+    const monitor = parentOf(before);
+    if (sleep === "asleep") await untilAsleep(box, monitor);
+    else await untilItWaits(box, monitor);
+    life = await runLife(box, plan, [], [TEND, ...DEEDS[deed].args]);
+    const output = outputOf(box);
+    failures.push(...crashesOf(life, output));
+    if (plan === undefined || life.done !== undefined) {
+      const daemon = await settled(box, COMMANDED);
+      const after = { before, daemon, output };
+      failures.push(...broken(box, DEEDS[deed], plan, life, after));
+      failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
+    }
+  } catch (error) {
+    failures.push(error instanceof Error ? error.message : String(error));
+  }
+  const where = `${describe(plan, life)}, ${deed}, monitor ${sleep}`;
+  return { life, failures: failures.map((text) => `${where}: ${text}`) };
+}
+
+function broken(
+  box: Sandbox,
+  { args, lie }: Deed,
+  plan: Plan | undefined,
+  { code }: Life,
+  after: After,
+): string[] {
+  const failures: string[] = [];
+  const { before, daemon, output } = after;
+  const verb = args[0];
+  // A daemon is another only if that was asked for, and gone only likewise.
+  if (
+    daemon === undefined
+      ? verb !== "stop"
+      : daemon !== before && verb !== "restart"
+  ) {
+    failures.push(`pid ${before} has become ${daemon}: ${picture(box)}`);
+  }
+  if (plan?.what === "kill") return failures;
+  if (code < 0) failures.push(`it died of signal ${-code}`);
+  if (code === 0) {
+    const text = lie(after);
+    if (text) failures.push(`exit status 0, and ${text}: "${output}"`);
+    return failures;
+  }
+  if (plan === undefined) failures.push(`exit status ${code}, "${output}"`);
+  // Of what cannot be told, tend status says why in its table.
+  const isSaid = verb === "status"
+    ? code === 1 || code === 4
+    : code === 1 && /^tend: .+/m.test(output);
+  if (!isSaid) failures.push(`exit status ${code}: "${output}"`);
+  const reason = typeof plan?.what === "number" ? strerror(plan.what) : "";
+  if (!output.includes(reason)) {
+    failures.push(`no "${reason}" in "${output.trim()}"`);
+  }
+  return failures;
+}
