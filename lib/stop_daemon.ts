@@ -43,6 +43,8 @@ import { allEnd, type Job } from "./together.ts";
 
 /** A monitor has so long to hear that its daemon is to end, at the least. */
 const HEARING_MS = 1_000;
+/** How often to try to remove what others have in their hands. */
+const ATTEMPTS = 3;
 /** How often to look whether a monitor has come to a stop, each for 1 ms. */
 const STOP_LOOKS = 100;
 
@@ -138,10 +140,14 @@ function clearUp(
   if (wasStale && isThere(pidfile) && !isPidfile(pidfile)) {
     throw new ActionFailure("is no pidfile, left alone");
   }
-  // In the order in which a monitor removes them.
-  removeStaleMonitorFile(pidfile);
-  removeLeftovers(pidfile);
-  const isLeft = viewOf(lookAt(pidfile)).state === "stale";
+  let isLeft = true;
+  // A start may just have them in its hands, and leave them when it is killed.
+  for (let attempt = 0; isLeft && attempt < ATTEMPTS; attempt++) {
+    // In the order in which a monitor removes them.
+    removeStaleMonitorFile(pidfile);
+    removeLeftovers(pidfile);
+    isLeft = viewOf(lookAt(pidfile)).state === "stale";
+  }
   if (isLeft) say.warn("not running, its stale files could not be removed");
   else if (isFirst) {
     say.note(

@@ -123,6 +123,8 @@ class Tracer {
   #code: number | undefined;
   /** What runs in parent, monitor and daemon until that is its command. */
   #program = "";
+  /** The process that became a command last. */
+  #command: number | undefined;
   /** The daemon to which a step was done last. */
   #daemon: number | undefined;
   #monitor = 0;
@@ -164,9 +166,13 @@ class Tracer {
     if (stop.kind === "exec") {
       const exe = Deno.readLinkSync(`/proc/${stop.pid}/exe`);
       if (stop.pid === this.root) this.#program = exe;
-      // The command's own calls are not looked at.
       const isOurs = exe === this.#program || exe.startsWith("/memfd:tend");
-      if (!isOurs) return detach(stop.pid);
+      if (!isOurs) {
+        this.#command = stop.pid;
+        this.#idle = false;
+        // The command's own calls are not looked at.
+        return detach(stop.pid);
+      }
       process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
       if (exe.startsWith("/memfd:tend-logger")) process.role = "logger";
     } else if (stop.kind === "call") {
@@ -261,7 +267,7 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
-    const daemon = runningDaemon();
+    const daemon = this.#command ?? runningDaemon();
     if (daemon === undefined || daemon === this.#daemon) return;
     this.#idle = false;
     this.#daemon = daemon;
@@ -272,7 +278,7 @@ class Tracer {
   }
 }
 
-/** The daemon, if its monitor says that it runs. */
+/** A daemon that is its own program, if its monitor says that it runs. */
 function runningDaemon(): number | undefined {
   const file = readMonitorFile(makePidfileName("web.pid"));
   return file.kind === "held" && file.record?.phase === "running"

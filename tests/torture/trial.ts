@@ -66,6 +66,11 @@ const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
 };
 /** A life takes a second; a monitor may wait for ten before it tries again. */
 const PATIENCE_MS = 45_000;
+/**
+ * A daemon that was told to end by a monitor that is gone may take so long. One
+ * that takes longer is taken for one that was not told.
+ */
+const LAST_MS = 500;
 /** Of which one is in each stack trace, panic or message of Deno's. */
 const CRASH_MARKS =
   /at file:|Stack backtrace|panicked|Uncaught|\n {4}at |^error: /m;
@@ -199,8 +204,11 @@ async function broken(
   if (killed === undefined && code === 0 && life.stage < steps) {
     failures.push(`came to step ${life.stage} only: ${picture(box)}`);
   }
-  const isWatched = (killed === "daemon" || killed === "logger") &&
-    life.doneAt < steps;
+  // A program is ready in the midst of its own calls, and by SIGKILL to one that
+  // is ready its monitor ends too.
+  const isCommand = subject.command.length > 0;
+  const isWatched = life.doneAt < steps &&
+    (killed === "logger" || killed === "daemon" && isCommand);
   const isUnwatched = (killed === "monitor" || killed === "waking") &&
     life.doneAt === 0;
   if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
@@ -281,6 +289,7 @@ export async function settled(
   subject: Subject,
 ): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
+  let alone = { pid: 0, since: 0 };
   await box.until("things have settled", () => {
     const pids = box.processes();
     const [daemon, ...more] = subject.daemons(box);
@@ -291,7 +300,10 @@ export async function settled(
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
     const [monitor, ...strangers] = others(box, daemon);
-    if (monitor === undefined) return answer = { daemon };
+    if (monitor === undefined) {
+      if (alone.pid !== daemon) alone = { pid: daemon, since: Date.now() };
+      return Date.now() - alone.since > LAST_MS && (answer = { daemon });
+    }
     // Once that has handled all that it was asked for, and written so.
     if (strangers.length > 0 || !isIdle(box, monitor)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));
