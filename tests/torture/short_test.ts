@@ -8,7 +8,7 @@ import "../open_libc.ts";
 /** Those that trace a process. */
 const TRACED = ["kill", "fail", "library"];
 /** For all subjects together. */
-const SECONDS = 36;
+const SECONDS = 30;
 
 const subjects = Object.entries(SUBJECTS);
 const weights = subjects.reduce((sum, [, { weight }]) => sum + weight, 0);
