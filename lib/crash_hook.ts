@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toBytes } from "../ffi/c_string.ts";
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { environment } from "../ffi/environment.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
@@ -26,7 +26,7 @@ export function runCrashHook(state: MonitorState): void {
   if (state.onCrash === undefined) return;
   try {
     const pid = posixSpawn(SHELL, ["sh", "-c", state.onCrash], {
-      env: [...environment(), ...facts(state)],
+      env: environmentWith(facts(state)),
       unblockSignals: true,
     });
     state.helpers = [...state.helpers, pid];
@@ -36,11 +36,27 @@ export function runCrashHook(state: MonitorState): void {
   }
 }
 
+/**
+ * Our caller may be a hook itself, of another daemon: what that has been told must
+ * not be taken for what happened to ours, least of all where ours has nothing to
+ * say.
+ */
+function environmentWith(
+  facts: Readonly<Record<string, string | number | undefined>>,
+): Uint8Array[] {
+  const isFact = (entry: Uint8Array) =>
+    Object.hasOwn(facts, fromBytes(entry).split("=", 1)[0]!);
+  const told = Object.entries(facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([variable, value]) => toBytes(`${variable}=${value}`));
+  return [...environment().filter((entry) => !isFact(entry)), ...told];
+}
+
 function facts(
   { name, lastEnd, crashes, pidfile, gaveUp }: MonitorState,
-): Uint8Array[] {
+): Record<string, string | number | undefined> {
   const uptime = lastEnd?.uptime;
-  return Object.entries({
+  return {
     TEND_NAME: name,
     TEND_PIDFILE: pidfile,
     TEND_PID: lastEnd?.pid,
@@ -49,6 +65,5 @@ function facts(
     TEND_CRASHES: crashes,
     TEND_STDERR: lastEnd?.stderr,
     TEND_GAVE_UP: gaveUp,
-  }).filter(([, value]) => value !== undefined)
-    .map(([variable, value]) => toBytes(`${variable}=${value}`));
+  };
 }
