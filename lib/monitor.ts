@@ -19,8 +19,7 @@ import { crashed } from "./monitor_ends.ts";
 import { publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
-import { titleOf } from "./monitor_title.ts";
-import { proctitleSet } from "./process_title.ts";
+import { showTitle } from "./monitor_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import { Quiet } from "./quiet.ts";
 import { isCrash } from "./restart.ts";
@@ -91,8 +90,7 @@ function takeTurn(
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
   }
-  const title = titleOf(state);
-  if (title !== undefined) proctitleSet(title);
+  showTitle(state);
   // Now: the next daemon has not waited for it, nor for what follows.
   const loggerDue = reviveLoggers(state);
   publish(state);

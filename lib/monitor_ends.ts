@@ -182,6 +182,7 @@ function giveUpForGood(state: MonitorState): never {
     `${state.statusMsg}, ${state.gaveUp}, giving up${lastWords(state)}`,
   );
   publish(state);
+  tellServiceManager(state);
   runCrashHook(state);
   dropLoggers(state, LAST_FLUSH_MS);
   if (state.pidfile !== undefined) removeLeftovers(state.pidfile);

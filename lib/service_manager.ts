@@ -92,12 +92,14 @@ export function tellServiceManager(state: MonitorState): void {
 
 /** What was true before is said again: that changes nothing for who knows it. */
 function messageOf(state: MonitorState): string {
-  const { phase, everReady, statusText } = state;
+  const { phase, everReady, statusText, gaveUp } = state;
   const lines: string[] = [];
-  if (phase === "stopping") lines.push("STOPPING=1");
+  const isGivenUp = gaveUp !== undefined;
+  if (phase === "stopping" || isGivenUp) lines.push("STOPPING=1");
   else if (everReady) lines.push("READY=1");
-  // Even an empty one: it takes the place of what was there.
-  const status = statusText ?? titleOf(state);
+  // Even an empty one: it takes the place of what was there. What a daemon has
+  // said that is no more says nothing of why there is none.
+  const status = isGivenUp ? titleOf(state) : statusText ?? titleOf(state);
   if (status !== undefined) lines.push(`STATUS=${status}`);
   return lines.join("\n");
 }

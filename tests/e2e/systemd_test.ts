@@ -3,7 +3,7 @@ import { assertMatch } from "@std/assert/match";
 import { Signal } from "../../ffi/signal.ts";
 import { SLEEPY, successorOf, untilAsleep } from "../monitored.ts";
 import { Listener, sayFor, variablesOf } from "../notify.ts";
-import { isAlive, parentOf, signalsIn } from "../proc.ts";
+import { isAlive, parentOf, signalsIn, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { CANNOT_RUN_SYSTEMD, Systemd } from "../systemd.ts";
 
@@ -98,6 +98,65 @@ Deno.test("tend tells a service manager what its daemon says of its state", asyn
   await manager.hears(box, "its status", (lines) => lines.length === 2);
   assertEquals(manager.last(), ["READY=1", "STATUS=at work"]);
 });
+
+Deno.test("tend tells a service manager that it has given up", async () => {
+  await using box = await Sandbox.create();
+  using manager = new Listener();
+  const options = ["--monitor", "--restart-limit=1/1h"];
+  const { pid } = box.start(
+    [TEND, ...options, "-v=console:off", "--", "sh", "-c", "kill -SEGV $$"],
+    { env: { NOTIFY_SOCKET: manager.socket } },
+  );
+  await box.until("it has given up", () => !isAlive(pid));
+  const [stopping, status] = manager.last();
+  assertEquals(stopping, "STOPPING=1");
+  assertMatch(
+    status!,
+    /^STATUS=monitoring pid \d+ \(\d crashes: pid \d+ died, killed \(Segmentation fault\), \d ends within 3600 seconds, giving up\)$/,
+  );
+});
+
+for (
+  const [what, options, status, signal] of [
+    [
+      "was not ready in time",
+      ["--ready=fd=3", "--ready-timeout=10ms"],
+      "not ready within 0.01 s, told to end",
+    ],
+    ["is to end", [], "told to end", "SIGTERM"],
+    [
+      "is to end for another",
+      [],
+      "told to end, another is to follow",
+      "restart",
+    ],
+  ] as const
+) {
+  Deno.test(`tend calls no daemon healthy that ${what}`, async () => {
+    await using box = await Sandbox.create();
+    using manager = new Listener();
+    const script = 'trap "" TERM; echo >deaf; while :; do sleep 0.05; done';
+    const tend = box.start(
+      [TEND, "--monitor", "--pidfile=web.pid", ...options, "-v=console:off"]
+        .concat("--", "sh", "-c", script),
+      { env: { NOTIFY_SOCKET: manager.socket } },
+    );
+    await box.until("it is deaf", () => box.exists(box.path("deaf")));
+    if (signal === "SIGTERM") Deno.kill(tend.pid, signal);
+    if (signal === "restart") {
+      box.start([TEND, "restart", "--timeout=1h", "web"]);
+    }
+    await manager.hears(
+      box,
+      status,
+      (lines) => lines.at(-1)?.endsWith(`(${status})`) === true,
+    );
+    await box.until(
+      "ps says so",
+      () => titleOf(tend.pid).endsWith(`(${status})`),
+    );
+  });
+}
 
 Deno.test("tend leaves NOTIFY_SOCKET to a command that is alone, or in the background", async () => {
   await using box = await Sandbox.create();
