@@ -1,7 +1,10 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertThrows } from "@std/assert/throws";
+import { LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
-import { SLEEPY, successorOf, untilAsleep } from "../monitored.ts";
+import { abstractAddress, sendDatagram } from "../../ffi/socket.ts";
+import { logOf, SLEEPY, successorOf, untilAsleep } from "../monitored.ts";
 import { Listener, sayFor, variablesOf } from "../notify.ts";
 import { isAlive, parentOf, signalsIn, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -201,6 +204,47 @@ Deno.test("tend says once that a service manager cannot be reached, and goes on"
     await Deno.remove(box.path("once"));
   }
 });
+
+Deno.test("tend does not wait for a service manager that reads nothing, and tells it later", async () => {
+  await using box = await Sandbox.create();
+  using manager = new Listener();
+  fill(manager);
+  const tend = box.start(
+    [TEND, ...FOREGROUND, ...SLEEP],
+    { env: { NOTIFY_SOCKET: manager.socket } },
+  );
+  const first = await successorOf(undefined, box);
+  const log = () => logOf(box);
+  const warning = `WARN|NOTIFY_SOCKET=${manager.socket}: it reads nothing`;
+  await box.until("it says so", () => log().includes(warning));
+  Deno.kill(first, "SIGSEGV");
+  const second = await successorOf(first, box);
+  manager.last();
+  const crash = `1 crashes: pid ${first} died, killed (Segmentation fault)`;
+  const status = monitoring(second, crash);
+  const lines = await manager.hears(
+    box,
+    "what is so now",
+    (lines) => lines.includes(status),
+  );
+  assertEquals(lines, ["READY=1", status]);
+  // The newest alone, and that it is no trouble is said once.
+  assertEquals(manager.heard.some((text) => text.includes("healthy")), false);
+  assertEquals(log().split(warning).length, 2);
+  await untilAsleep(box, tend.pid);
+});
+
+/** Sends a service manager as much as it can have unread. */
+function fill(manager: Listener): void {
+  const address = abstractAddress(manager.socket.slice(1));
+  assertThrows(
+    () => {
+      for (;;) sendDatagram(address, "", 0);
+    },
+    LibcError,
+    "sendto failed (Resource temporarily unavailable)",
+  );
+}
 
 const LACKS_PYTHON = !new Deno.Command("sh", {
   args: ["-c", "command -v python3"],
