@@ -11,10 +11,11 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { freeze, isAlive, look, parentOf } from "../proc.ts";
+import { fdsOf, freeze, isAlive, look, parentOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
+const SLEEP = ["--", "sleep", "600"];
 const DONE = { code: 0, stdout: "", stderr: "" };
 /** A first daemon crashes when it has left something, the next one stays. */
 const CRASH = "test $before -gt 0 || kill -SEGV $$; exec sleep 600";
@@ -184,6 +185,46 @@ Deno.test("tend in the foreground leaves COMMAND in its own process group", asyn
   const tend = box.start([TEND, "--pidfile=web.pid", "--", "sleep", "600"]);
   const pid = await box.until("COMMAND runs", () => box.holder("web.pid"));
   assertEquals(look(pid)!.pgrp, look(tend.pid)!.pgrp);
+});
+
+Deno.test("tend refuses beside a monitor that ends what a crash has left", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+  const options = ["--kill-mode=group", "--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  const { monitor, pid } = await untilShown(
+    box,
+    "it",
+    ({ phase }) => phase === "clearing",
+  );
+  assertEquals(await box.tend(...MONITORED, ...SLEEP), {
+    code: 1,
+    stdout: "",
+    stderr: `tend: ${box.runPath("web.pid")}: already monitored by pid ` +
+      `${monitor} (ending what pid ${pid} has left), aborting\n`,
+  });
+  assertEquals(isAlive(first!), true);
+});
+
+Deno.test("tend waits for a monitor that ends, with what its daemon has left", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: "exit 0" };
+  const options = ["--kill-mode=group", "--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  await untilShown(box, "it", ({ phase }) => phase === "clearing");
+  const second = box.start([TEND, ...MONITORED, ...SLEEP]);
+  await box.until(
+    "the second waits",
+    () =>
+      box.processes().some((pid) =>
+        [...fdsOf(pid).values()].includes("anon_inode:inotify")
+      ),
+  );
+  Deno.kill(first!, "SIGKILL");
+  const { code, stderr } = await second.finished();
+  assertEquals([code, stderr], [0, ""]);
 });
 
 Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-crash", async () => {
