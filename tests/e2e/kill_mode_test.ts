@@ -11,7 +11,7 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { fdsOf, freeze, isAlive, look, parentOf } from "../proc.ts";
+import { fdsOf, freeze, isAlive, look, parentOf, titleOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
@@ -185,6 +185,75 @@ Deno.test("tend in the foreground leaves COMMAND in its own process group", asyn
   const tend = box.start([TEND, "--pidfile=web.pid", "--", "sleep", "600"]);
   const pid = await box.until("COMMAND runs", () => box.holder("web.pid"));
   assertEquals(look(pid)!.pgrp, look(tend.pid)!.pgrp);
+});
+
+/** Kills a daemon's monitor. */
+async function killMonitor(box: Sandbox): Promise<void> {
+  const { monitor } = shown(box)!;
+  Deno.kill(monitor, "SIGKILL");
+  await box.until("it is gone", () => !isAlive(monitor));
+}
+
+Deno.test("tend stop ends the group of a daemon whose monitor was killed", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true };
+  const options = ["--stop-timeout=100ms"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  await killMonitor(box);
+  assertEquals(await box.tend("stop", "web"), {
+    code: 0,
+    stdout: "",
+    stderr: `tend: web: pid ${first} has not ended within 0.1 s of SIGTERM, ` +
+      "killed (SIGKILL)\n",
+  });
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+});
+
+Deno.test("tend stop ends what is below a daemon of --kill-mode=tree whose monitor was killed, and says that there may be more", async () => {
+  await using box = await Sandbox.create();
+  const script = 'setsid sh -c "sleep 601 & wait" & wait';
+  await box.tend(
+    ...MONITORED,
+    "--kill-mode=tree",
+    ...["--", "sh", "-c", script],
+  );
+  await box.until(
+    "it is there",
+    () => box.processes().some((pid) => titleOf(pid) === "sleep 601"),
+  );
+  const { pid } = shown(box)!;
+  await killMonitor(box);
+  assertEquals(await box.tend("stop", "web"), {
+    code: 0,
+    stdout: "",
+    stderr:
+      `tend: web: its monitor was killed: only what is below pid ${pid} ` +
+      "is ended with it, what has lost its parent cannot be found\n",
+  });
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+});
+
+Deno.test("tend stop says what is left of a daemon whose monitor was killed while it ended that", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+  const options = ["--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  const { pid } = await untilShown(
+    box,
+    "it",
+    ({ phase }) => phase === "clearing",
+  );
+  await killMonitor(box);
+  const { code, stderr } = await box.tend("stop", "web");
+  assertEquals(code, 0);
+  assertEquals(
+    stderr.split("\n")[0],
+    `tend: web: its monitor was killed, and pid ${first} seems to be left of ` +
+      `pid ${pid}, left alone: end it by kill`,
+  );
+  assertEquals([isAlive(first!), box.runFiles()], [true, []]);
 });
 
 Deno.test("tend refuses beside a monitor that ends what a crash has left", async () => {
