@@ -4,9 +4,14 @@
  * @module
  */
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
+import { close } from "../ffi/descriptor.ts";
 import { environment } from "../ffi/environment.ts";
+import { checkExecutable } from "../ffi/file.ts";
+import { keeperImage } from "../ffi/keeper.ts";
 import { LibcError } from "../ffi/libc.ts";
+import { memfdProgram } from "../ffi/memfd.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
+import { sparedOfXfsz } from "./file_size_limit.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
@@ -24,15 +29,51 @@ export function runCrashHook(state: MonitorState): void {
   if (!state.hookDue) return;
   state.hookDue = false;
   if (state.onCrash === undefined) return;
+  const argv = ["sh", "-c", state.onCrash];
+  const env = environmentWith(facts(state));
   try {
-    const pid = posixSpawn(SHELL, ["sh", "-c", state.onCrash], {
-      env: environmentWith(facts(state)),
-      unblockSignals: true,
-    });
+    const pid = state.killMode === "tree"
+      ? startKept(argv, env)
+      : posixSpawn(SHELL, argv, { env, unblockSignals: true });
     state.helpers = [...state.helpers, pid];
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     vlog.warn(`--on-crash: ${SHELL}: ${error.message}`);
+  }
+}
+
+/**
+ * Starts it where a monitor inherits what loses its parent: what the command
+ * leaves in the background would become our child, and be taken for the daemon's.
+ * It gets a parent that stays for as long as that does.
+ */
+function startKept(
+  argv: readonly string[],
+  env: readonly Uint8Array[],
+): number {
+  const spawn = (path: string, argv: readonly string[]) =>
+    posixSpawn(path, argv, { env, unblockSignals: true });
+  // Of what its parent cannot execute nobody would hear.
+  checkExecutable(SHELL);
+  let fd: number | undefined;
+  try {
+    const image = keeperImage({
+      name: "tend-on-crash",
+      path: SHELL,
+      argv,
+      env,
+    });
+    fd = sparedOfXfsz(() => memfdProgram("tend-on-crash", image));
+    return spawn(`/proc/self/fd/${fd}`, ["tend: looking after --on-crash"]);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(
+      `--on-crash: ${error.message}, what it leaves in the background ends ` +
+        "with the daemon",
+    );
+    return spawn(SHELL, argv);
+  } finally {
+    if (fd !== undefined) close(fd);
   }
 }
 

@@ -321,6 +321,34 @@ Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-c
   );
 });
 
+Deno.test("tend --kill-mode=tree leaves alone what --on-crash puts in the background", async () => {
+  await using box = await Sandbox.create();
+  const note = `echo $! >>"$HOOK"`;
+  const hook = `sleep 602 & ${note}; setsid sleep 603 & ${note}`;
+  const left = { place: PLACES[1], then: CRASH };
+  const options = ["--kill-mode=tree", `--on-crash=${hook}`];
+  const command = leaving(box, freePort(), left);
+  const env = { HOOK: box.path("hook") };
+  await box.run([TEND, ...MONITORED, ...options, ...command], { env });
+  // Another daemon runs: all that the first one has left has ended.
+  const [first] = await untilLeft(box, 2);
+  const kept = await box.until("the hook has started them", () => {
+    const pids = (box.read(env.HOOK) ?? "").split("\n").slice(0, -1).map(
+      Number,
+    );
+    return pids.length === 2 && pids;
+  });
+  await box.until(
+    "its shell has ended",
+    () => kept.every((pid) => !titleOf(parentOf(pid)).startsWith("sh ")),
+  );
+  assertEquals((await box.tend("stop", "web")).code, 0);
+  assertEquals([first!, ...leftIn(box)].filter(isAlive), []);
+  assertEquals(kept.filter(isAlive), kept);
+  for (const pid of kept) Deno.kill(pid, "SIGKILL");
+  await box.until("nobody stays for them", () => box.processes().length === 0);
+});
+
 Deno.test("tend --kill-mode=tree ends no logger", async () => {
   await using box = await Sandbox.create();
   const output = [`--output=${box.path("out")}`, "--log-timestamps"];
