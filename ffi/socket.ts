@@ -77,6 +77,7 @@ const SO_ERROR = 4;
 const SO_PASSCRED = 16;
 const SO_SNDTIMEO = 21;
 const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 /** The control message that tells who has sent a message. */
 export const SCM_CREDENTIALS = 2;
@@ -255,7 +256,8 @@ export function datagramSocket(name: string): number {
  * @param to Its address, of {@linkcode unixAddress} or
  * {@linkcode abstractAddress}.
  * @param message The message.
- * @param patience How long there may be no room for it, in milliseconds.
+ * @param patience How long there may be no room for it, in milliseconds; with 0
+ * it is sent at once or not at all.
  * @throws {LibcError} `ECONNREFUSED`, `ENOENT`, `EACCES`; `EAGAIN` when there was
  * no room for so long.
  */
@@ -280,9 +282,11 @@ export function sendDatagram(
       libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, bytes, bytes.length),
     );
     const text = toBytes(message);
+    // A timeout of 0 is none at all.
+    const flags = MSG_NOSIGNAL | (patience > 0 ? 0 : MSG_DONTWAIT);
     uninterrupted("sendto", () =>
       libc.sendto(
-        ...[fd, text, BigInt(text.length), MSG_NOSIGNAL] as const,
+        ...[fd, text, BigInt(text.length), flags] as const,
         ...[to, to.length] as const,
       ));
   } finally {

@@ -9,7 +9,8 @@ const libc = bind({
   prctl: { parameters: ["i32", /* int op */ "u64"], result: "i32" },
 });
 
-const PR_SET_CHILD_SUBREAPER = 36;
+/** `prctl()`: to inherit what descendants leave behind. */
+export const PR_SET_CHILD_SUBREAPER = 36;
 
 /**
  * Has this process become the parent of each descendant whose own parent ends,

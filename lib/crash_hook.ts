@@ -3,10 +3,15 @@
  *
  * @module
  */
-import { toBytes } from "../ffi/c_string.ts";
+import { fromBytes, toBytes } from "../ffi/c_string.ts";
+import { close } from "../ffi/descriptor.ts";
 import { environment } from "../ffi/environment.ts";
+import { checkExecutable } from "../ffi/file.ts";
+import { keeperImage } from "../ffi/keeper.ts";
 import { LibcError } from "../ffi/libc.ts";
+import { memfdProgram } from "../ffi/memfd.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
+import { sparedOfXfsz } from "./file_size_limit.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
@@ -24,11 +29,12 @@ export function runCrashHook(state: MonitorState): void {
   if (!state.hookDue) return;
   state.hookDue = false;
   if (state.onCrash === undefined) return;
+  const argv = ["sh", "-c", state.onCrash];
+  const env = environmentWith(facts(state));
   try {
-    const pid = posixSpawn(SHELL, ["sh", "-c", state.onCrash], {
-      env: [...environment(), ...facts(state)],
-      unblockSignals: true,
-    });
+    const pid = state.killMode === "tree"
+      ? startKept(argv, env)
+      : posixSpawn(SHELL, argv, { env, unblockSignals: true });
     state.helpers = [...state.helpers, pid];
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
@@ -36,11 +42,62 @@ export function runCrashHook(state: MonitorState): void {
   }
 }
 
+/**
+ * Starts it where a monitor inherits what loses its parent: what the command
+ * leaves in the background would become our child, and be taken for the daemon's.
+ * It gets a parent that stays for as long as that does.
+ */
+function startKept(
+  argv: readonly string[],
+  env: readonly Uint8Array[],
+): number {
+  const spawn = (path: string, argv: readonly string[]) =>
+    posixSpawn(path, argv, { env, unblockSignals: true });
+  // Of what its parent cannot execute nobody would hear.
+  checkExecutable(SHELL);
+  let fd: number | undefined;
+  try {
+    const image = keeperImage({
+      name: "tend-on-crash",
+      path: SHELL,
+      argv,
+      env,
+    });
+    fd = sparedOfXfsz(() => memfdProgram("tend-on-crash", image));
+    return spawn(`/proc/self/fd/${fd}`, ["tend: looking after --on-crash"]);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(
+      `--on-crash: ${error.message}, what it leaves in the background ends ` +
+        "with the daemon",
+    );
+    return spawn(SHELL, argv);
+  } finally {
+    if (fd !== undefined) close(fd);
+  }
+}
+
+/**
+ * Our caller may be a hook itself, of another daemon: what that has been told must
+ * not be taken for what happened to ours, least of all where ours has nothing to
+ * say.
+ */
+function environmentWith(
+  facts: Readonly<Record<string, string | number | undefined>>,
+): Uint8Array[] {
+  const isFact = (entry: Uint8Array) =>
+    Object.hasOwn(facts, fromBytes(entry).split("=", 1)[0]!);
+  const told = Object.entries(facts)
+    .filter(([, value]) => value !== undefined)
+    .map(([variable, value]) => toBytes(`${variable}=${value}`));
+  return [...environment().filter((entry) => !isFact(entry)), ...told];
+}
+
 function facts(
   { name, lastEnd, crashes, pidfile, gaveUp }: MonitorState,
-): Uint8Array[] {
+): Record<string, string | number | undefined> {
   const uptime = lastEnd?.uptime;
-  return Object.entries({
+  return {
     TEND_NAME: name,
     TEND_PIDFILE: pidfile,
     TEND_PID: lastEnd?.pid,
@@ -49,6 +106,5 @@ function facts(
     TEND_CRASHES: crashes,
     TEND_STDERR: lastEnd?.stderr,
     TEND_GAVE_UP: gaveUp,
-  }).filter(([, value]) => value !== undefined)
-    .map(([variable, value]) => toBytes(`${variable}=${value}`));
+  };
 }

@@ -19,8 +19,7 @@ import { crashed } from "./monitor_ends.ts";
 import { publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch } from "./monitor_table.ts";
-import { titleOf } from "./monitor_title.ts";
-import { proctitleSet } from "./process_title.ts";
+import { showTitle } from "./monitor_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import { Quiet } from "./quiet.ts";
 import { isCrash } from "./restart.ts";
@@ -91,15 +90,16 @@ function takeTurn(
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
   }
-  const title = titleOf(state);
-  if (title !== undefined) proctitleSet(title);
+  showTitle(state);
   // Now: the next daemon has not waited for it, nor for what follows.
   const loggerDue = reviveLoggers(state);
   publish(state);
-  tellServiceManager(state);
+  const managerDue = tellServiceManager(state);
   runCrashHook(state);
   collectGarbage();
-  waitForEvents(state, starter, quiet, loggerDue);
+  const due = [loggerDue, managerDue].filter((ms) => ms !== undefined);
+  const turnDue = due.length > 0 ? Math.min(...due) : undefined;
+  waitForEvents(state, starter, quiet, turnDue);
   return undefined;
 }
 
@@ -124,13 +124,14 @@ function isDaemonDue({ phase, daemonPid, deadline }: MonitorState): boolean {
  * 5. What a daemon that has ended has left. Only when nothing of that is there any
  *    more, its end is gone on with.
  *
- * @param loggerDue In how many milliseconds another logger is due, if one is.
+ * @param turnDue In how many milliseconds another turn is due, whatever comes, if
+ * one is.
  */
 function waitForEvents(
   state: MonitorState,
   starter: Starter,
   quiet: Quiet,
-  loggerDue: number | undefined,
+  turnDue: number | undefined,
 ): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
   // While there is no deadline its timer may be one that has run out.
@@ -154,9 +155,9 @@ function waitForEvents(
     : -1;
   let ready: number[] | undefined;
   if (state.phase === "clearing") {
-    ready = waitWhileClearing(state, watched, loggerDue);
-  } else if (loggerDue !== undefined) {
-    ready = waitReadable(watched, loggerDue) ?? [];
+    ready = waitWhileClearing(state, watched, turnDue);
+  } else if (turnDue !== undefined) {
+    ready = waitReadable(watched, turnDue) ?? [];
   } else if (
     state.notifyFd === -1 && state.phase === "running" && !starter.isPrepared &&
     (patience === -1 || patience > PREPARE_AFTER_MS)

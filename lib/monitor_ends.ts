@@ -19,7 +19,7 @@ import { processStatusMsg } from "./process_status.ts";
 import { isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
 import { closeReadiness } from "./readiness.ts";
-import { tellServiceManager } from "./service_manager.ts";
+import { tellServiceManagerLast } from "./service_manager.ts";
 import { startupFailed } from "./startup.ts";
 import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -182,6 +182,7 @@ function giveUpForGood(state: MonitorState): never {
     `${state.statusMsg}, ${state.gaveUp}, giving up${lastWords(state)}`,
   );
   publish(state);
+  tellServiceManagerLast(state);
   runCrashHook(state);
   dropLoggers(state, LAST_FLUSH_MS);
   if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
@@ -278,7 +279,7 @@ function removeFiles(state: MonitorState): boolean {
   // The last word, for whoever has the file open, and for a service manager:
   // the daemon may have ended as soon as it was told to.
   publish(state);
-  tellServiceManager(state);
+  tellServiceManagerLast(state);
   dropMonitorFile(state);
   return state.pidfile !== undefined && removeLeftovers(state.pidfile);
 }

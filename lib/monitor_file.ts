@@ -23,6 +23,7 @@ import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { namespacePids } from "../ffi/process.ts";
 import {
+  boolean,
   bytes,
   type Decoder,
   fields,
@@ -74,6 +75,8 @@ export interface MonitorRecord {
   readonly name: string;
   /** Where it is. */
   readonly phase: MonitorPhase;
+  /** In phase `clearing`, whether another daemon is to follow, unless asked. */
+  readonly isFollowed: boolean | undefined;
   /** Which ends are followed by a restart. */
   readonly policy: RestartPolicy;
   /** The daemon; in phases `backingOff` and `clearing` the last one. */
@@ -125,6 +128,7 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
   monitor: integer(1),
   name: text,
   phase: oneOf(MONITOR_PHASES),
+  isFollowed: optional(boolean),
   policy: oneOf(RESTART_POLICIES),
   pid: integer(0),
   startedAt: optional(time),

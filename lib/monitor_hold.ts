@@ -28,6 +28,7 @@ import type { MonitorState } from "./monitor_state.ts";
 import { isOurs, obstacleOf } from "./pidfile.ts";
 import { awaitOther } from "./pidfile_contention.ts";
 import { namesFile, removeIfStale } from "./pidfile_state.ts";
+import { isCrash } from "./restart.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { currentLogFile } from "./vlog_sinks.ts";
 
@@ -97,7 +98,7 @@ export function checkNotMonitored(pidfile: string): void {
  * @param deadline Until when, in milliseconds since boot.
  */
 function awaitMonitor(pidfile: string, deadline: number): void {
-  const obstacle = () => obstacleOf(pidfile) ?? backingOffMonitor(pidfile);
+  const obstacle = () => obstacleOf(pidfile) ?? busyMonitor(pidfile);
   const why = obstacle();
   if (why !== undefined) vlog.fatal(why);
   const isOver = () => obstacle() !== undefined;
@@ -108,17 +109,21 @@ function awaitMonitor(pidfile: string, deadline: number): void {
   vlog.fatal(alreadyMonitored(pidfile, file.monitor, phase));
 }
 
-function backingOffMonitor(pidfile: string): string | undefined {
+/**
+ * One whose daemon has crashed, and that is to start another: the pidfile is
+ * free all the while, and nobody's.
+ */
+function busyMonitor(pidfile: string): string | undefined {
   const file = readMonitorFile(pidfile);
-  if (file.kind !== "held" || file.record?.phase !== "backingOff") {
-    return undefined;
+  if (file.kind !== "held" || file.record === undefined) return undefined;
+  const { phase, isFollowed, pid, crashes } = file.record;
+  if (phase === "backingOff") {
+    const details = ` (backing off after ${crashes} crashes)`;
+    return alreadyMonitored(pidfile, file.monitor, details);
   }
-  const { crashes } = file.record;
-  return alreadyMonitored(
-    pidfile,
-    file.monitor,
-    ` (backing off after ${crashes} crashes)`,
-  );
+  if (phase !== "clearing" || isFollowed !== true) return undefined;
+  const details = ` (ending what pid ${pid} has left)`;
+  return alreadyMonitored(pidfile, file.monitor, details);
 }
 
 function alreadyMonitored(
@@ -206,6 +211,7 @@ function recordOf(state: MonitorState): MonitorRecord {
     monitor: getpid(),
     name,
     phase,
+    isFollowed: isFollowed(state),
     policy,
     pid: state.daemonPid,
     startedAt,
@@ -223,6 +229,22 @@ function recordOf(state: MonitorState): MonitorRecord {
     logFile: logFile === undefined ? undefined : fromBytes(toBytes(logFile)),
     outputs: outputsOf(state),
   };
+}
+
+/** Whether another daemon follows one whose leftovers are to end first. */
+function isFollowed(
+  { clearing, policy, everReady }: MonitorState,
+): boolean | undefined {
+  if (clearing === undefined) return undefined;
+  if (!everReady || policy === "no") return false;
+  switch (clearing.phase) {
+    case "stopping":
+      return false;
+    case "running":
+      return isCrash(policy, clearing.status);
+    default:
+      return true;
+  }
 }
 
 function outputsOf({ command, loggers }: MonitorState): OutputRecord[] {

@@ -18,6 +18,7 @@ import {
 } from "./monitor_ends.ts";
 import { publish } from "./monitor_hold.ts";
 import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
+import { showTitle } from "./monitor_title.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import type { MonitorRequest } from "./request.ts";
 import { killLeft, notCleared } from "./monitor_clearing.ts";
@@ -309,6 +310,7 @@ function becameReady(state: MonitorState): void {
     state.detachError = undefined;
   }
   dropConsole();
+  showTitle(state);
   publish(state);
   const { notifyFd } = state;
   if (forkNotifyStartup(notifyFd)) state.notifyFd = -1;

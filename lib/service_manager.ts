@@ -25,8 +25,10 @@ const vlog: Vlog = vlogModule("daemon_unix");
 
 /** Where a program hears of its service manager. */
 const VARIABLES = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] as const;
-/** A manager that takes longer to read a message does not hold up a monitor. */
-const PATIENCE_MS = 5_000;
+/** When to try again with a manager that reads nothing. */
+const TRY_AGAIN_MS = 1_000;
+/** So long a monitor that ends waits for one: there is no other time for it. */
+const LAST_PATIENCE_MS = 500;
 const AT = "@".charCodeAt(0);
 const SLASH = "/".charCodeAt(0);
 
@@ -62,42 +64,72 @@ function wantsPings(): boolean {
   return pid === undefined || pid === `${getpid()}`;
 }
 
-let hasFailed = false;
+/** What went wrong last, to say it once. */
+let failure: string | undefined;
 
 /**
  * Tells the service manager what is new, if anything is. One that cannot be told
- * is no reason to end: it will have its own.
+ * is no reason to end: it will have its own. Nor is one that reads nothing a
+ * reason to wait, while a daemon may be due; it is told later what is new then.
+ *
+ * @param state What the monitor knows.
+ * @returns In how many milliseconds to try again, if it is to be told later.
+ */
+export function tellServiceManager(state: MonitorState): number | undefined {
+  return tell(state, 0);
+}
+
+/**
+ * The same, from a monitor that is about to end.
  *
  * @param state What the monitor knows.
  */
-export function tellServiceManager(state: MonitorState): void {
+export function tellServiceManagerLast(state: MonitorState): void {
+  tell(state, LAST_PATIENCE_MS);
+}
+
+function tell(state: MonitorState, patience: number): number | undefined {
   const { managerSocket } = state;
-  if (managerSocket === undefined) return;
+  if (managerSocket === undefined) return undefined;
   const message = messageOf(state);
-  if (message === state.toldManager) return;
-  // Also when it fails: whoever has no room now is not to be waited for again.
-  state.toldManager = message;
+  if (message === state.toldManager) return undefined;
   try {
-    sendDatagram(addressOf(managerSocket), message, PATIENCE_MS);
+    sendDatagram(addressOf(managerSocket), message, patience);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    if (hasFailed) return;
-    hasFailed = true;
-    vlog.warn(
-      `NOTIFY_SOCKET=${fromBytes(managerSocket)}: ${error.message}, the ` +
-        "service manager hears nothing of the daemon",
+    if (error.errno === Errno.EAGAIN) {
+      warn(
+        managerSocket,
+        "it reads nothing, and hears of the daemon when it does",
+      );
+      return TRY_AGAIN_MS;
+    }
+    warn(
+      managerSocket,
+      `${error.message}, the service manager hears nothing of the daemon`,
     );
   }
+  // Also when it has failed: that will not be otherwise so soon.
+  state.toldManager = message;
+  return undefined;
+}
+
+function warn(managerSocket: Uint8Array, text: string): void {
+  if (failure === text) return;
+  failure = text;
+  vlog.warn(`NOTIFY_SOCKET=${fromBytes(managerSocket)}: ${text}`);
 }
 
 /** What was true before is said again: that changes nothing for who knows it. */
 function messageOf(state: MonitorState): string {
-  const { phase, everReady, statusText } = state;
+  const { phase, everReady, statusText, gaveUp } = state;
   const lines: string[] = [];
-  if (phase === "stopping") lines.push("STOPPING=1");
+  const isGivenUp = gaveUp !== undefined;
+  if (phase === "stopping" || isGivenUp) lines.push("STOPPING=1");
   else if (everReady) lines.push("READY=1");
-  // Even an empty one: it takes the place of what was there.
-  const status = statusText ?? titleOf(state);
+  // Even an empty one: it takes the place of what was there. What a daemon has
+  // said that is no more says nothing of why there is none.
+  const status = isGivenUp ? titleOf(state) : statusText ?? titleOf(state);
   if (status !== undefined) lines.push(`STATUS=${status}`);
   return lines.join("\n");
 }

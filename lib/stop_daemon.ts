@@ -18,8 +18,15 @@ import {
 import { lookAt } from "./daemon_look.ts";
 import { holdParts } from "./daemon_parts.ts";
 import { viewOf } from "./daemon_state.ts";
+import type { MonitorRecord } from "./monitor_file.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
+import {
+  holdOrphanedParts,
+  lastRecordOf,
+  type PartsHold,
+  seemLeft,
+} from "./orphaned_parts.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { isPidfile } from "./pidfile_state.ts";
 import { GroupHold } from "./process_group.ts";
@@ -80,9 +87,11 @@ export function* stopDaemon(
     try {
       checkReachable(held);
       const { daemon, monitor } = held;
-      const terms = stopTerms(options, monitor?.record);
+      const last = monitor === undefined ? lastRecordOf(pidfile) : undefined;
+      const terms = stopTerms(options, monitor?.record ?? last);
       const deadline = begin + terms.timeout;
       if (daemon === undefined && monitor === undefined) {
+        if (seen === undefined && last !== undefined) sayWhoIsLeft(last, say);
         clearUp(pidfile, seen === undefined, held.view.state === "stale", say);
         const done = seen === undefined
           ? "none"
@@ -106,7 +115,7 @@ export function* stopDaemon(
         monitor: monitor?.pid ?? seen?.monitor,
       };
       const how = { ...terms, killGroup: options.killGroup };
-      const ended = yield* endHeld(pidfile, held, how, deadline, say);
+      const ended = yield* endHeld(pidfile, held, last, how, deadline, say);
       wasKilled ||= ended === "killed";
     } finally {
       held.release();
@@ -127,6 +136,16 @@ function checkReachable({ view, daemon, monitor }: DaemonHold): void {
   if (view.pid !== undefined || view.record !== undefined) {
     throw new ActionFailure("is changing all the time, not stopped");
   }
+}
+
+/** Where nobody ends them any more, at least somebody is to know. */
+function sayWhoIsLeft(last: MonitorRecord, say: Say): void {
+  const pids = seemLeft(last);
+  if (pids.length === 0) return;
+  say.warn(
+    `its monitor was killed, and pid ${pids.join(", ")} seems to be left of ` +
+      `pid ${last.pid}, left alone: end it by kill`,
+  );
 }
 
 /** Removes what is left of it, unless somebody holds it by now. */
@@ -160,6 +179,7 @@ function clearUp(
 function* endHeld(
   pidfile: string,
   held: DaemonHold,
+  last: MonitorRecord | undefined,
   how: StopTerms & Pick<StopOptions, "killGroup">,
   deadline: number,
   say: Say,
@@ -169,7 +189,9 @@ function* endHeld(
   const killGroup = how.killGroup &&
     !(monitor !== undefined && endsMore(monitor.record));
   // Before anybody has ended: then it could not be told whose group it was.
-  const group = killGroup ? GroupHold.take(held) : undefined;
+  const group = killGroup
+    ? GroupHold.take(held)
+    : holdOrphanedParts(held, last, say);
   try {
     if (monitor !== undefined) {
       signalIfThere(
@@ -201,7 +223,7 @@ function* endHeld(
 function* forceEnd(
   pidfile: string,
   { daemon, monitor, bystander }: DaemonHold,
-  group: GroupHold | undefined,
+  group: PartsHold | undefined,
   { signal, timeout }: StopTerms,
   say: Say,
 ): Job<void> {

@@ -11,10 +11,11 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { freeze, isAlive, look, parentOf } from "../proc.ts";
+import { fdsOf, freeze, isAlive, look, parentOf, titleOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
+const SLEEP = ["--", "sleep", "600"];
 const DONE = { code: 0, stdout: "", stderr: "" };
 /** A first daemon crashes when it has left something, the next one stays. */
 const CRASH = "test $before -gt 0 || kill -SEGV $$; exec sleep 600";
@@ -186,6 +187,115 @@ Deno.test("tend in the foreground leaves COMMAND in its own process group", asyn
   assertEquals(look(pid)!.pgrp, look(tend.pid)!.pgrp);
 });
 
+/** Kills a daemon's monitor. */
+async function killMonitor(box: Sandbox): Promise<void> {
+  const { monitor } = shown(box)!;
+  Deno.kill(monitor, "SIGKILL");
+  await box.until("it is gone", () => !isAlive(monitor));
+}
+
+Deno.test("tend stop ends the group of a daemon whose monitor was killed", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true };
+  const options = ["--stop-timeout=100ms"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  await killMonitor(box);
+  assertEquals(await box.tend("stop", "web"), {
+    code: 0,
+    stdout: "",
+    stderr: `tend: web: pid ${first} has not ended within 0.1 s of SIGTERM, ` +
+      "killed (SIGKILL)\n",
+  });
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+});
+
+Deno.test("tend stop ends what is below a daemon of --kill-mode=tree whose monitor was killed, and says that there may be more", async () => {
+  await using box = await Sandbox.create();
+  const script = 'setsid sh -c "sleep 601 & wait" & wait';
+  await box.tend(
+    ...MONITORED,
+    "--kill-mode=tree",
+    ...["--", "sh", "-c", script],
+  );
+  await box.until(
+    "it is there",
+    () => box.processes().some((pid) => titleOf(pid) === "sleep 601"),
+  );
+  const { pid } = shown(box)!;
+  await killMonitor(box);
+  assertEquals(await box.tend("stop", "web"), {
+    code: 0,
+    stdout: "",
+    stderr:
+      `tend: web: its monitor was killed: only what is below pid ${pid} ` +
+      "is ended with it, what has lost its parent cannot be found\n",
+  });
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+});
+
+Deno.test("tend stop says what is left of a daemon whose monitor was killed while it ended that", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+  const options = ["--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  const { pid } = await untilShown(
+    box,
+    "it",
+    ({ phase }) => phase === "clearing",
+  );
+  await killMonitor(box);
+  const { code, stderr } = await box.tend("stop", "web");
+  assertEquals(code, 0);
+  assertEquals(
+    stderr.split("\n")[0],
+    `tend: web: its monitor was killed, and pid ${first} seems to be left of ` +
+      `pid ${pid}, left alone: end it by kill`,
+  );
+  assertEquals([isAlive(first!), box.runFiles()], [true, []]);
+});
+
+Deno.test("tend refuses beside a monitor that ends what a crash has left", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+  const options = ["--kill-mode=group", "--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  const { monitor, pid } = await untilShown(
+    box,
+    "it",
+    ({ phase }) => phase === "clearing",
+  );
+  assertEquals(await box.tend(...MONITORED, ...SLEEP), {
+    code: 1,
+    stdout: "",
+    stderr: `tend: ${box.runPath("web.pid")}: already monitored by pid ` +
+      `${monitor} (ending what pid ${pid} has left), aborting\n`,
+  });
+  assertEquals(isAlive(first!), true);
+});
+
+Deno.test("tend waits for a monitor that ends, with what its daemon has left", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: "exit 0" };
+  const options = ["--kill-mode=group", "--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  await untilShown(box, "it", ({ phase }) => phase === "clearing");
+  const second = box.start([TEND, ...MONITORED, ...SLEEP]);
+  await box.until(
+    "the second waits",
+    () =>
+      box.processes().some((pid) =>
+        [...fdsOf(pid).values()].includes("anon_inode:inotify")
+      ),
+  );
+  Deno.kill(first!, "SIGKILL");
+  const { code, stderr } = await second.finished();
+  assertEquals([code, stderr], [0, ""]);
+});
+
 Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-crash", async () => {
   await using box = await Sandbox.create();
   const hook = 'until test -e "$TEND_HOOK"; do sleep 0.01; done; ' +
@@ -209,6 +319,34 @@ Deno.test("tend --kill-mode=tree leaves alone what it had as a shell, and --on-c
     "the hook has ended",
     () => box.exists(`${env.TEND_HOOK}.done`),
   );
+});
+
+Deno.test("tend --kill-mode=tree leaves alone what --on-crash puts in the background", async () => {
+  await using box = await Sandbox.create();
+  const note = `echo $! >>"$HOOK"`;
+  const hook = `sleep 602 & ${note}; setsid sleep 603 & ${note}`;
+  const left = { place: PLACES[1], then: CRASH };
+  const options = ["--kill-mode=tree", `--on-crash=${hook}`];
+  const command = leaving(box, freePort(), left);
+  const env = { HOOK: box.path("hook") };
+  await box.run([TEND, ...MONITORED, ...options, ...command], { env });
+  // Another daemon runs: all that the first one has left has ended.
+  const [first] = await untilLeft(box, 2);
+  const kept = await box.until("the hook has started them", () => {
+    const pids = (box.read(env.HOOK) ?? "").split("\n").slice(0, -1).map(
+      Number,
+    );
+    return pids.length === 2 && pids;
+  });
+  await box.until(
+    "its shell has ended",
+    () => kept.every((pid) => !titleOf(parentOf(pid)).startsWith("sh ")),
+  );
+  assertEquals((await box.tend("stop", "web")).code, 0);
+  assertEquals([first!, ...leftIn(box)].filter(isAlive), []);
+  assertEquals(kept.filter(isAlive), kept);
+  for (const pid of kept) Deno.kill(pid, "SIGKILL");
+  await box.until("nobody stays for them", () => box.processes().length === 0);
 });
 
 Deno.test("tend --kill-mode=tree ends no logger", async () => {

@@ -47,6 +47,7 @@ for (
       monitor: parentOf(pid),
       name: "web",
       phase: "running",
+      isFollowed: undefined,
       policy,
       pid,
       crashes: 0,

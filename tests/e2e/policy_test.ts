@@ -203,6 +203,35 @@ Deno.test("tend --on-crash runs a script that knows what has happened", async ()
   );
 });
 
+Deno.test("tend --on-crash tells its script nothing of another daemon", async () => {
+  await using box = await Sandbox.create();
+  const script = 'env | grep ^TEND_ >"$OUT.new"; mv "$OUT.new" "$OUT"';
+  const out = box.path("facts");
+  // As the script of another tend would find them.
+  const env = {
+    OUT: out,
+    TEND_GAVE_UP: "3 ends within 10 seconds",
+    TEND_NAME: "other",
+    TEND_HOME: "mine",
+  };
+  const options = ["--monitor", "--detach", `--on-crash=${script}`];
+  await box.run(
+    [TEND, ...options, "--pidfile=web.pid", "--", "sleep", "600"],
+    { env },
+  );
+  Deno.kill(box.pidfile("web.pid")!, "SIGSEGV");
+  const text = await box.until("it has run", () => box.read(out));
+  const lines = text.trim().split("\n");
+  const isTold = (name: string) =>
+    lines.filter((line) => line.startsWith(`TEND_${name}=`));
+  assertEquals(isTold("GAVE_UP"), []);
+  assertEquals(isTold("NAME").length, 1);
+  assertEquals(isTold("NAME")[0] === "TEND_NAME=other", false);
+  // What else begins like that is the caller's.
+  assertEquals(isTold("HOME"), ["TEND_HOME=mine"]);
+  assertEquals(isTold("RUNDIR").length, 1);
+});
+
 Deno.test("tend --on-crash does not wait for its script", async () => {
   await using box = await Sandbox.create();
   await box.tend(...LOGGED, "--on-crash=sleep 600", "--", "sleep", "599");

@@ -1,9 +1,12 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertThrows } from "@std/assert/throws";
+import { LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
-import { SLEEPY, successorOf, untilAsleep } from "../monitored.ts";
+import { abstractAddress, sendDatagram } from "../../ffi/socket.ts";
+import { logOf, SLEEPY, successorOf, untilAsleep } from "../monitored.ts";
 import { Listener, sayFor, variablesOf } from "../notify.ts";
-import { isAlive, parentOf, signalsIn } from "../proc.ts";
+import { isAlive, parentOf, signalsIn, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { CANNOT_RUN_SYSTEMD, Systemd } from "../systemd.ts";
 
@@ -99,6 +102,65 @@ Deno.test("tend tells a service manager what its daemon says of its state", asyn
   assertEquals(manager.last(), ["READY=1", "STATUS=at work"]);
 });
 
+Deno.test("tend tells a service manager that it has given up", async () => {
+  await using box = await Sandbox.create();
+  using manager = new Listener();
+  const options = ["--monitor", "--restart-limit=1/1h"];
+  const { pid } = box.start(
+    [TEND, ...options, "-v=console:off", "--", "sh", "-c", "kill -SEGV $$"],
+    { env: { NOTIFY_SOCKET: manager.socket } },
+  );
+  await box.until("it has given up", () => !isAlive(pid));
+  const [stopping, status] = manager.last();
+  assertEquals(stopping, "STOPPING=1");
+  assertMatch(
+    status!,
+    /^STATUS=monitoring pid \d+ \(\d crashes: pid \d+ died, killed \(Segmentation fault\), \d ends within 3600 seconds, giving up\)$/,
+  );
+});
+
+for (
+  const [what, options, status, signal] of [
+    [
+      "was not ready in time",
+      ["--ready=fd=3", "--ready-timeout=10ms"],
+      "not ready within 0.01 s, told to end",
+    ],
+    ["is to end", [], "told to end", "SIGTERM"],
+    [
+      "is to end for another",
+      [],
+      "told to end, another is to follow",
+      "restart",
+    ],
+  ] as const
+) {
+  Deno.test(`tend calls no daemon healthy that ${what}`, async () => {
+    await using box = await Sandbox.create();
+    using manager = new Listener();
+    const script = 'trap "" TERM; echo >deaf; while :; do sleep 0.05; done';
+    const tend = box.start(
+      [TEND, "--monitor", "--pidfile=web.pid", ...options, "-v=console:off"]
+        .concat("--", "sh", "-c", script),
+      { env: { NOTIFY_SOCKET: manager.socket } },
+    );
+    await box.until("it is deaf", () => box.exists(box.path("deaf")));
+    if (signal === "SIGTERM") Deno.kill(tend.pid, signal);
+    if (signal === "restart") {
+      box.start([TEND, "restart", "--timeout=1h", "web"]);
+    }
+    await manager.hears(
+      box,
+      status,
+      (lines) => lines.at(-1)?.endsWith(`(${status})`) === true,
+    );
+    await box.until(
+      "ps says so",
+      () => titleOf(tend.pid).endsWith(`(${status})`),
+    );
+  });
+}
+
 Deno.test("tend leaves NOTIFY_SOCKET to a command that is alone, or in the background", async () => {
   await using box = await Sandbox.create();
   const env = { NOTIFY_SOCKET: "@nobody", WATCHDOG_USEC: "7" };
@@ -142,6 +204,47 @@ Deno.test("tend says once that a service manager cannot be reached, and goes on"
     await Deno.remove(box.path("once"));
   }
 });
+
+Deno.test("tend does not wait for a service manager that reads nothing, and tells it later", async () => {
+  await using box = await Sandbox.create();
+  using manager = new Listener();
+  fill(manager);
+  const tend = box.start(
+    [TEND, ...FOREGROUND, ...SLEEP],
+    { env: { NOTIFY_SOCKET: manager.socket } },
+  );
+  const first = await successorOf(undefined, box);
+  const log = () => logOf(box);
+  const warning = `WARN|NOTIFY_SOCKET=${manager.socket}: it reads nothing`;
+  await box.until("it says so", () => log().includes(warning));
+  Deno.kill(first, "SIGSEGV");
+  const second = await successorOf(first, box);
+  manager.last();
+  const crash = `1 crashes: pid ${first} died, killed (Segmentation fault)`;
+  const status = monitoring(second, crash);
+  const lines = await manager.hears(
+    box,
+    "what is so now",
+    (lines) => lines.includes(status),
+  );
+  assertEquals(lines, ["READY=1", status]);
+  // The newest alone, and that it is no trouble is said once.
+  assertEquals(manager.heard.some((text) => text.includes("healthy")), false);
+  assertEquals(log().split(warning).length, 2);
+  await untilAsleep(box, tend.pid);
+});
+
+/** Sends a service manager as much as it can have unread. */
+function fill(manager: Listener): void {
+  const address = abstractAddress(manager.socket.slice(1));
+  assertThrows(
+    () => {
+      for (;;) sendDatagram(address, "", 0);
+    },
+    LibcError,
+    "sendto failed (Resource temporarily unavailable)",
+  );
+}
 
 const LACKS_PYTHON = !new Deno.Command("sh", {
   args: ["-c", "command -v python3"],

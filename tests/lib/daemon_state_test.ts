@@ -20,6 +20,7 @@ const RECORD: MonitorRecord = {
   lastEnd: undefined,
   lastStart: undefined,
   backingOffUntil: undefined,
+  isFollowed: undefined,
   gaveUp: undefined,
   statusText: undefined,
   command: ["web"],

@@ -29,6 +29,7 @@ function anyRecord(random: Random): MonitorRecord {
     name,
     phase: random.pick(MONITOR_PHASES),
     policy: random.pick(RESTART_POLICIES),
+    isFollowed: random.pick([undefined, false, true]),
     pid: random.below(1 << 22),
     startedAt,
     crashes,

@@ -41,6 +41,7 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
   name: TEXT,
   phase: fc.constantFrom(...MONITOR_PHASES),
   policy: fc.constantFrom(...RESTART_POLICIES),
+  isFollowed: fc.option(fc.boolean(), { nil: undefined }),
   pid: fc.nat(),
   startedAt: TIME,
   crashes: fc.nat(),
