@@ -46,11 +46,12 @@ export interface Logger {
   readonly timestamps: boolean;
   /**
    * A signalfd that does not block, for SIGHUP and SIGUSR1. SIGHUP has the file
-   * reopened. After SIGUSR1 what is in the pipe is written, and then 8 bytes to
-   * `ack`. No other signal but SIGKILL has an effect.
+   * reopened. After SIGUSR1 what is in the pipe is written, and then the 8 bytes
+   * of the value that came with it to `ack`. No other signal but SIGKILL has an
+   * effect.
    */
   readonly signals: number;
-  /** An eventfd, or a pipe that does not block. It is told at the end, too. */
+  /** An eventfd, or a pipe that does not block. */
   readonly ack: number;
 }
 
@@ -103,6 +104,7 @@ class LoggerWriter {
   /** Above 0 when there is to be an answer, and after how many bytes. */
   readonly #asked: Cell;
   readonly #unanswered: Cell;
+  readonly #answer: Cell;
   /** A `struct timespec` for waiting; the kernel counts down in it. */
   readonly #timeout: Operand;
 
@@ -117,6 +119,7 @@ class LoggerWriter {
     this.#pieces = new LogPieces(script, this.#files, timestamps);
     this.#asked = script.cell();
     this.#unanswered = script.cell();
+    this.#answer = script.cell();
     this.#timeout = script.bytes(new Uint8Array(16));
     this.#begin(stackSize);
     this.#wait();
@@ -161,8 +164,7 @@ class LoggerWriter {
 
     script.subtract("wait", this.#asked, 0, { zero: "patience" });
     script.subtract("", this.#unanswered, 0, { positive: "patience" });
-    const one = script.cell(1);
-    script.step("", "write", [ack, addressOf(one), 8]);
+    script.step("", "write", [ack, addressOf(this.#answer), 8]);
     script.assign("", this.#asked, 0);
 
     const poll = (
@@ -204,6 +206,8 @@ class LoggerWriter {
     const inPipe = script.cell();
     script.step("", "ioctl", [input, FIONREAD, addressOf(inPipe)]);
     script.assign("", this.#unanswered, inPipe);
+    const value = { cell: info.place + SIGNALFD_SIGINFO.value };
+    script.assign("", this.#answer, value);
     script.assign("", this.#asked, 1, "signals");
     // What could not be written?
     script.subtract("heard", end, start, { positive: "blocked" });
@@ -211,7 +215,7 @@ class LoggerWriter {
     script.step("read", "read", [input, piece, PIECE], {
       result: rest,
       failed: "nothing",
-      zero: "end",
+      zero: "exit",
     });
     const unanswered = this.#unanswered;
     script.subtract("", unanswered, rest, {
@@ -220,7 +224,6 @@ class LoggerWriter {
     });
     script.assign("nothing", rest, 0);
     script.subtract("", wanted, 0, { zero: "wait", positive: "reopen" });
-    script.step("end", "write", [ack, addressOf(one), 8]);
     script.step("exit", "exit_group", [0], goingOn("exit"));
 
     // A reopened file may be where there is room, and need not wait for a line.

@@ -24,7 +24,7 @@ import {
 } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { loggerImage } from "../ffi/logger.ts";
-import { kill, leaveProcessGroup } from "../ffi/process.ts";
+import { leaveProcessGroup, sigqueue } from "../ffi/process.ts";
 import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
 import { bootTime, eventfd, waitReadable } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
@@ -198,19 +198,43 @@ export function flushLoggers(
   patience: number,
 ): void {
   const deadline = bootTime() + patience;
-  const asked = loggers.filter(({ pid, ackFd }) => {
-    if (pid === 0) return false;
-    takeAnswer(ackFd);
-    kill(pid, Signal.SIGUSR1);
-    return true;
-  });
-  for (const { ackFd } of asked) {
-    waitReadable([ackFd], Math.max(0, Math.ceil(deadline - bootTime())));
+  const question = newQuestion();
+  let asked = loggers.filter(({ pid }) => pid !== 0);
+  for (const logger of asked) ask(logger, question);
+  while (asked.length > 0) {
+    const fds = asked.map(({ ackFd }) => ackFd);
+    const left = Math.ceil(deadline - bootTime());
+    if (left <= 0 || waitReadable(fds, left) === undefined) return;
+    asked = asked.filter((logger) => !hasAnswered(logger, question));
   }
 }
 
-function takeAnswer(ackFd: number): void {
-  readIfAny(ackFd, new Uint8Array(8));
+/**
+ * A number that is no sum of others: an eventfd adds up what it is told and
+ * nobody has read.
+ */
+function newQuestion(): bigint {
+  return 2n ** 52n + BigInt(Math.floor(bootTime() * 1000));
+}
+
+/** Asks a logger to say when all is written that is in its pipe now. */
+function ask({ pid }: Logger, question: bigint): void {
+  sigqueue(pid, Signal.SIGUSR1, question);
+}
+
+/**
+ * Whether a logger has answered. The answer to a question that was asked before,
+ * and given up, is none: that may have been read, and answered, before what is
+ * to be written now was in the pipe.
+ */
+function hasAnswered(logger: Logger, question: bigint): boolean {
+  const answer = new BigUint64Array(1);
+  const bytes = new Uint8Array(answer.buffer);
+  if (readIfAny(logger.ackFd, bytes) === undefined) return false;
+  if (answer[0] === question) return true;
+  // While the older question was pending, this one was not sent.
+  ask(logger, question);
+  return false;
 }
 
 /**
