@@ -82,8 +82,15 @@ function makePipe({ command }: MonitorState): Logger {
   return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd() };
 }
 
-/** @throws {OutputError} When it cannot be started. */
-function startLogger(
+/**
+ * Starts a logger.
+ *
+ * @param logger Its pipe.
+ * @param output What it writes to.
+ * @param logging What it does to that.
+ * @throws {OutputError} When it cannot be started.
+ */
+export function startLogger(
   logger: Logger,
   output: OutputFile,
   { rotate, timestamps }: Logging,
@@ -210,15 +217,22 @@ export function flushLoggers(
 }
 
 /**
- * A number that is no sum of others: an eventfd adds up what it is told and
- * nobody has read.
+ * Makes a question for {@linkcode ask}.
+ *
+ * @returns A number that is no sum of others: an eventfd adds up what it is told
+ * and nobody has read.
  */
-function newQuestion(): bigint {
+export function newQuestion(): bigint {
   return 2n ** 52n + BigInt(Math.floor(bootTime() * 1000));
 }
 
-/** Asks a logger to say when all is written that is in its pipe now. */
-function ask({ pid }: Logger, question: bigint): void {
+/**
+ * Asks a logger to say when all is written that is in its pipe now.
+ *
+ * @param logger The logger, which was not waited for.
+ * @param question A number that is asked for the first time.
+ */
+export function ask({ pid }: Logger, question: bigint): void {
   sigqueue(pid, Signal.SIGUSR1, question);
 }
 
@@ -226,8 +240,12 @@ function ask({ pid }: Logger, question: bigint): void {
  * Whether a logger has answered. The answer to a question that was asked before,
  * and given up, is none: that may have been read, and answered, before what is
  * to be written now was in the pipe.
+ *
+ * @param logger The logger.
+ * @param question What it was asked.
+ * @returns Whether it has.
  */
-function hasAnswered(logger: Logger, question: bigint): boolean {
+export function hasAnswered(logger: Logger, question: bigint): boolean {
   const answer = new BigUint64Array(1);
   const bytes = new Uint8Array(answer.buffer);
   if (readIfAny(logger.ackFd, bytes) === undefined) return false;
@@ -235,18 +253,4 @@ function hasAnswered(logger: Logger, question: bigint): boolean {
   // While the older question was pending, this one was not sent.
   ask(logger, question);
   return false;
-}
-
-/**
- * Lets go of the loggers: each ends when nobody else has its pipe.
- *
- * @param state What the monitor knows.
- * @param patience As for {@linkcode flushLoggers}.
- */
-export function dropLoggers(state: MonitorState, patience: number): void {
-  flushLoggers(state, patience);
-  for (const { readFd, writeFd, ackFd } of state.loggers) {
-    [readFd, writeFd, ackFd].forEach(close);
-  }
-  state.loggers = [];
 }

@@ -275,15 +275,63 @@ Deno.test("tend stop returns when all that COMMAND wrote is in its file", async 
   }
 });
 
-Deno.test("tend stop does not wait for a logger that does not answer", async () => {
+Deno.test("tend stop does not wait for a logger that does not answer, and says so", async () => {
   await using box = await Sandbox.create();
   await box.tend(...LOGGED, ...STAMPED, "--", "sleep", "600");
   const logger = await loggerOf(box);
   Deno.kill(logger, "SIGSTOP");
-  const { code } = await box.tend("stop", "web");
-  assertEquals([code, box.runFiles()], [0, []]);
+  const late = `output still on its way to ${box.path("all")}: logger pid ` +
+    `${logger} goes on`;
+  assertEquals(
+    [await box.tend("stop", "web"), box.runFiles()],
+    [{ code: 0, stdout: "", stderr: `tend: web: ${late}\n` }, []],
+  );
+  await logged(box, `WARN|${late}\n`);
   Deno.kill(logger, "SIGCONT");
   await box.until("it has ended", () => !isAlive(logger));
+});
+
+/** Writes so many lines at its end, and some words. */
+const LAST_WORDS = [
+  ...[
+    "sh",
+    "-c",
+    'trap "seq 1 $0; exit" TERM; echo begun; ' +
+    "while :; do sleep 0.01; done",
+  ],
+];
+
+Deno.test("tend stop loses nothing when a logger was killed, too soon for another at once", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...LOGGED, ...ROTATED, "--", ...LAST_WORDS, "5000");
+  await box.until("it has begun", () => allOf(box) === "begun\n");
+  Deno.kill(await loggerOf(box), "SIGKILL");
+  const { code } = await box.tend("stop", "web");
+  assertEquals(code, 0);
+  assert(allOf(box).endsWith(numbers(5000)));
+});
+
+Deno.test("a monitor that ends loses nothing when a logger is killed with the daemon", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...LOGGED, ...ROTATED, "--", ...WRITES, box.path("go"));
+  const daemon = box.pidfile("web.pid")!;
+  const [logger, monitor] = [await loggerOf(box), parentOf(daemon)];
+  Deno.kill(logger, "SIGSTOP");
+  await box.until("it has stopped", () => look(logger)?.state === "T");
+  Deno.writeTextFileSync(box.path("go"), "");
+  await box.until("it is written to", () => childrenOf(daemon).length > 0);
+  // None of this is waited for before the last.
+  Deno.kill(monitor, "SIGSTOP");
+  await box.until("it has stopped", () => look(monitor)?.state === "T");
+  const writers = childrenOf(daemon);
+  Deno.kill(daemon, "SIGKILL");
+  Deno.kill(logger, "SIGKILL");
+  Deno.kill(monitor, "SIGCONT");
+  await box.until("the monitor has ended", () => !isAlive(monitor));
+  await box.until("nobody is left", () => box.processes().length === 0);
+  writers.forEach((pid) => assert(!isAlive(pid)));
+  const text = allOf(box);
+  assert(text.length > 10_000 && numbers(20000).startsWith(text));
 });
 
 Deno.test("loggers stay through crashes, restarts and the sleep of their monitor", async () => {
