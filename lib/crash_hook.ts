@@ -37,7 +37,7 @@ export function runCrashHook(state: MonitorState): void {
 }
 
 function facts(
-  { name, lastEnd, crashes, pidfile, gaveUp }: MonitorState,
+  { name, lastEnd, lastWords, crashes, pidfile, gaveUp }: MonitorState,
 ): Uint8Array[] {
   const uptime = lastEnd?.uptime;
   return Object.entries({
@@ -47,7 +47,7 @@ function facts(
     TEND_END: lastEnd?.text,
     TEND_UPTIME: uptime === undefined ? undefined : uptime / 1000,
     TEND_CRASHES: crashes,
-    TEND_STDERR: lastEnd?.stderr,
+    TEND_STDERR: lastWords,
     TEND_GAVE_UP: gaveUp,
   }).filter(([, value]) => value !== undefined)
     .map(([variable, value]) => toBytes(`${variable}=${value}`));

@@ -85,9 +85,7 @@ export function noteLastWords(
   const { logging } = state.command?.outputs ?? {};
   const words = lastLines(partsOf(state, output, from, to), logging);
   if (words === "") return "";
-  if (state.lastEnd !== undefined) {
-    state.lastEnd = { ...state.lastEnd, stderr: words };
-  }
+  state.lastWords = words;
   const what = output.streams === "both" ? "output" : "stderr";
   return `; last of its ${what}: ${quoted(words)}`;
 }

@@ -298,8 +298,8 @@ function noteEnd(
     uptime: state.startedAt === undefined
       ? undefined
       : Math.max(0, Date.now() - state.startedAt),
-    stderr: undefined,
   };
+  state.lastWords = undefined;
 }
 
 /**

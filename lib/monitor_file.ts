@@ -288,11 +288,7 @@ export function encodeMonitorRecord(
     version: VERSION,
     ...record,
     name: cut(name),
-    lastEnd: lastEnd && {
-      ...lastEnd,
-      text: cut(lastEnd.text),
-      stderr: lastEnd.stderr && cut(lastEnd.stderr),
-    },
+    lastEnd: lastEnd && { ...lastEnd, text: cut(lastEnd.text) },
     lastStart: lastStart &&
       { ...lastStart, text: lastStart.text && cut(lastStart.text) },
     command: cutList(record.command),

@@ -54,7 +54,6 @@ export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
   text,
   at: time,
   uptime: optional(time),
-  stderr: optional(text),
 });
 
 /** How a start came out. */
@@ -152,6 +151,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     everReady: boolean,
     startedAt: optional(time),
     lastEnd: optional(DAEMON_END),
+    lastWords: optional(text),
     lastStart: optional(START_OUTCOME),
     told: optional(SIGNAL),
     stoppedAt: optional(time),

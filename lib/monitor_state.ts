@@ -192,8 +192,6 @@ export interface DaemonEnd {
   readonly at: number;
   /** How long it ran, in milliseconds. */
   readonly uptime: number | undefined;
-  /** The last lines that it wrote to stderr, if they are known. */
-  readonly stderr: string | undefined;
 }
 
 /** How a start of a daemon came out, the first one or another. */
@@ -256,6 +254,11 @@ export interface MonitorState {
   startedAt: number | undefined;
   /** How the last one ended. */
   lastEnd: DaemonEnd | undefined;
+  /**
+   * The last lines that it wrote to stderr, if they are known. The file that
+   * took them need not be readable by all who may read the monitor's.
+   */
+  lastWords: string | undefined;
   /** How the last start came out. */
   lastStart: StartOutcome | undefined;
   /** The signal by which the daemon was told to end, if it was. */

@@ -137,7 +137,6 @@ function toObject(
     lastEnd: record?.lastEnd === undefined ? null : {
       ...record.lastEnd,
       uptime: record.lastEnd.uptime ?? null,
-      stderr: record.lastEnd.stderr ?? null,
     },
     lastStart: lastStart === undefined
       ? null

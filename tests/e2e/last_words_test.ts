@@ -3,7 +3,14 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import { LOGGED, logged, logOf, shown, successorOf } from "../monitored.ts";
+import {
+  LOGGED,
+  logged,
+  logOf,
+  shown,
+  successorOf,
+  untilShown,
+} from "../monitored.ts";
 import { parentOf, titleOf } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 
@@ -63,11 +70,10 @@ for (const [title, options] of Object.entries(WAYS)) {
     assert(!titleOf(monitor).includes("boom"));
     // Of this one alone, and not what the one before it wrote.
     assertEquals(await wordsOf(box, second), wordsFor(second));
-    await box.until("the monitor shows it", () => {
-      const end = shown(box)?.lastEnd;
-      return end?.pid === second &&
-        end.stderr === `${second} says\n\tboom: no db`;
-    });
+    // Its file is everybody's to read, and that which took the words is not.
+    await untilShown(box, "the end", ({ lastEnd }) => lastEnd?.pid === second);
+    const file = box.read(box.runPath("web.pid.monitor"))!;
+    assert(!file.includes(`${second} says\\n`), file);
     const third = await successorOf(second, box);
     // Told, and not a crash: nothing is said.
     await untilDone(box, third);

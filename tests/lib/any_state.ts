@@ -93,8 +93,8 @@ export function anyState(random: Random): MonitorState {
       text: text(),
       at: time(),
       uptime: maybe(time),
-      stderr: maybe(text),
     })),
+    lastWords: maybe(text),
     lastStart: maybe(() => ({
       count: number(),
       pid: number(),

@@ -91,7 +91,7 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
     ...RECORD,
     name: long,
     command: Array(100_000).fill("\x01\u20ac"),
-    lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1, stderr: long },
+    lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1 },
     lastStart: { count: 1, pid: 1, ready: false, status: 1, text: long },
     logFile: `/${"\x01".repeat(4095)}`,
     outputs: (["stdout", "stderr"] as const).map((streams) => ({

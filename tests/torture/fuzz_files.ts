@@ -51,7 +51,6 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
       text: TEXT,
       at: fc.nat(),
       uptime: TIME,
-      stderr: SOME_TEXT,
     }),
     { nil: undefined },
   ),
