@@ -102,21 +102,48 @@ Deno.test("tend --stdout alone says nothing of stderr", async () => {
   assertEquals(await wordsOf(box, daemon), "");
 });
 
-Deno.test("tend --stderr says no more of a crash than five lines and a kilobyte", async () => {
+Deno.test("tend --stderr says no more of a crash than five lines", async () => {
   await using box = await Sandbox.create();
   const daemon = await startWith(box, ["--stderr=err"], "seq 1 99 >&2");
   assertEquals(
     await wordsOf(box, daemon),
     '; last of its stderr: "95\\n96\\n97\\n98\\n99"',
   );
-  await box.tend("stop", "web");
-  // In one line, of characters of three bytes, the cut is in one of them.
-  const long = 'for i in $(seq 500); do printf "\u20ac" >&2; done';
-  const words = await wordsOf(
-    box,
-    await startWith(box, ["--stderr=err"], long),
+});
+
+for (const end of ["", "echo >&2", "echo >&2; echo >&2"]) {
+  Deno.test(
+    `tend --stderr says the end of a long line that is the last${
+      end && `, then ${end}`
+    }`,
+    async () => {
+      await using box = await Sandbox.create();
+      // Of characters of three bytes: the cut is in one of them.
+      const script = "echo before >&2; for i in $(seq 500); do " +
+        `printf "\u20ac" >&2; done; ${end || ":"}`;
+      const words = await wordsOf(
+        box,
+        await startWith(box, ["--stderr=err"], script),
+      );
+      assertMatch(words, /^; last of its stderr: "…\u20ac{341}"$/);
+    },
   );
-  assertMatch(words, /^; last of its stderr: "\u20ac{341}"$/);
+}
+
+Deno.test("tend --stderr says the lines behind a long one", async () => {
+  await using box = await Sandbox.create();
+  for (
+    const [length, words] of [[1022, "b"], [
+      1021,
+      `${"0".repeat(1020)}2\\nb`,
+    ]] as const
+  ) {
+    const script = `printf "1\\n%0${length}d\\nb\\n" 2 >&2`;
+    const daemon = await startWith(box, ["--stderr=err"], script);
+    const said = await wordsOf(box, daemon);
+    assertEquals(said, `; last of its stderr: "${words}"`);
+    await box.tend("stop", "web");
+  }
 });
 
 Deno.test("tend --stderr makes one line of a crash, whatever was written", async () => {
