@@ -8,13 +8,16 @@ import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, dup3, setBlocking } from "../ffi/descriptor.ts";
 import {
   checkMayMakeFiles,
+  checkMayWrite,
   type FileStat,
   fstat,
+  isFifo,
   isRegularFile,
   isSameFile,
   isSymbolicLink,
   lstatFile,
   SLASH,
+  statFile,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
@@ -132,6 +135,13 @@ function isLink(path: Uint8Array): boolean {
 function lookAtOutput(output: OutputFile): FileStat | undefined {
   const { file } = output;
   try {
+    const there = lookWithoutOpening(file);
+    if (there !== undefined && isFifo(there)) {
+      // Who reads it would see the end of what is written, and go. So that
+      // nobody does is only found out by the command's own process.
+      checkMayWrite(file);
+      return there;
+    }
     const fd = openForAppending(file, 0);
     try {
       return fstat(fd);
@@ -148,6 +158,16 @@ function lookAtOutput(output: OutputFile): FileStat | undefined {
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     throw failure(output, new LibcError("open", error.errno));
+  }
+}
+
+function lookWithoutOpening(path: Uint8Array): FileStat | undefined {
+  try {
+    return statFile(path);
+  } catch (error) {
+    // Whoever opens it hears what is wrong.
+    if (error instanceof LibcError) return undefined;
+    throw error;
   }
 }
 
