@@ -34,6 +34,7 @@ export const Errno = {
   EINVAL: 22,
   ENFILE: 23,
   EMFILE: 24,
+  EFBIG: 27,
   ENOSPC: 28,
   EROFS: 30,
   EPIPE: 32,

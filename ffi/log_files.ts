@@ -81,6 +81,8 @@ export class LogFiles {
   readonly limit: Cell;
   /** Above 0 when it is to be reopened. */
   readonly wanted: Cell;
+  /** Above 0 when something is to be tried again in another second than that. */
+  readonly failed: Cell;
   /** A `struct timespec`: when the last piece came, if that is known. */
   readonly time: Place;
   readonly #script: CallScript;
@@ -93,8 +95,6 @@ export class LogFiles {
   readonly #fresh: Cell;
   readonly #named: Place;
   readonly #opened: Place;
-  /** Above 0 when something is to be tried again in another second than that. */
-  readonly #failed: Cell;
   readonly #failedAt: Cell;
   /** 1 when that is to reopen the file. */
   readonly #wantedLater: Cell;
@@ -132,7 +132,7 @@ export class LogFiles {
     this.#fresh = script.cell();
     this.#named = script.bytes(new Uint8Array(STAT.size));
     this.#opened = script.bytes(new Uint8Array(STAT.size));
-    this.#failed = script.cell();
+    this.failed = script.cell();
     this.#failedAt = script.cell();
     this.#wantedLater = script.cell();
     this.#moved = script.cell();
@@ -164,11 +164,11 @@ export class LogFiles {
    */
   retry(label: string, next: string, hasTime: boolean): void {
     const script = this.#script;
-    script.subtract(label, this.#failed, 0, { zero: next });
+    script.subtract(label, this.failed, 0, { zero: next });
     if (!hasTime) this.askTime("");
     const seconds = [this.time, addressOf(this.#failedAt)];
     script.step("", "differ", seconds, { zero: next });
-    script.assign("", this.#failed, 0);
+    script.assign("", this.failed, 0);
     script.assign("", this.#moved, 0);
     script.assign("", this.limit, this.#allowed);
     script.add("", this.wanted, this.#wantedLater, { result: this.wanted });
@@ -188,7 +188,7 @@ export class LogFiles {
     script.assign("reopen failed", this.#wantedLater, 1);
     // Better too large a file than none.
     script.assign("rotate failed", this.limit, UNLIMITED);
-    script.assign("", this.#failed, 1);
+    script.assign("", this.failed, 1);
     this.askTime("");
     script.assign("", this.#failedAt, { cell: this.time.place }, next);
   }
@@ -291,7 +291,7 @@ export class LogFiles {
     script.assign("reopened", this.size, found);
     script.assign("", this.limit, this.#allowed);
     script.assign("", this.#wantedLater, 0);
-    script.assign("", this.#failed, 0);
+    script.assign("", this.failed, 0);
     this.#become("", next);
     const fresh = [this.#fresh];
     script.step("no file of ours", "close", fresh, goingOn("reopen failed"));

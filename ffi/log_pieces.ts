@@ -14,6 +14,7 @@ import {
   type Cell,
   goingOn,
 } from "./call_script.ts";
+import { Errno } from "./libc.ts";
 import type { LogFiles } from "./log_files.ts";
 import { STAMP_LENGTH, stampRoom, writeStamp } from "./utc_stamp.ts";
 
@@ -197,7 +198,7 @@ export class LogPieces {
    */
   write(rotates: boolean): void {
     const script = this.#script;
-    const { output, size, wanted } = this.#files;
+    const { output, size, wanted, failed } = this.#files;
     const { start, end } = this;
     const [length, written] = [script.cell(), script.cell()];
 
@@ -208,11 +209,23 @@ export class LogPieces {
     });
     script.step("", "write", [output, start, length], {
       result: written,
-      failed: "blocked",
+      failed: rotates ? "too large?" : "blocked",
       zero: "blocked",
     });
     script.add("", size, written, { result: size });
     script.add("", start, written, { result: start, ...goingOn("flush") });
+
+    if (rotates) {
+      // Another file may be as large again, unless that was tried just now.
+      const blocked = goingOn("blocked");
+      const tooLarge = { ...blocked, zero: "not empty?" };
+      script.subtract("too large?", written, -Errno.EFBIG, tooLarge);
+      script.subtract("not empty?", size, 0, {
+        ...blocked,
+        positive: "tried?",
+      });
+      script.subtract("tried?", failed, 0, { ...blocked, zero: "rotate" });
+    }
 
     script.subtract("written", wanted, 0, { positive: "reopen" });
     script.subtract("", this.rest, 0, {

@@ -75,7 +75,8 @@ const IDLE = 5n;
  * nothing meanwhile: who writes to the pipe has to wait. A file that was removed
  * or renamed meanwhile is made anew. When rotating or
  * reopening fails, it writes to the file it has, and tries again in another
- * second when more has come.
+ * second when more has come. A file that is as large as any may be here is
+ * rotated, if files are at all.
  *
  * It is to be started with all signals blocked: until it has blocked them itself
  * any may kill it. It weighs less than 32 KiB while nothing comes; otherwise 64
@@ -229,7 +230,8 @@ class LoggerWriter {
     // A reopened file may be where there is room, and need not wait for a line.
     script.subtract("blocked", wanted, 0, { positive: "reopen" });
     this.#patience("", 1n);
-    poll("", polledSignals, 1, this.#timeout, "room?", "signals");
+    poll("", polledSignals, 1, this.#timeout, "retry blocked", "signals");
+    this.#files.retry("retry blocked", "room?", false);
     // Whoever has removed the file to make room gets it when it is closed.
     this.#files.look("room?", "moved", "flush", "flush");
     script.assign("moved", wanted, 1, "flush");

@@ -23,6 +23,7 @@ import {
   setNonBlocking,
 } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
+import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
 import { loggerImage } from "../ffi/logger.ts";
 import { leaveProcessGroup, sigqueue } from "../ffi/process.ts";
 import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
@@ -125,6 +126,9 @@ export function startLogger(
         // belongs to it.
         leaveProcessGroup();
         closeInheritedFds();
+        // What its caller allows itself is not for the sum of all that is logged.
+        const { hard } = getrlimit(RLIMITS.fsize);
+        setrlimit(RLIMITS.fsize, { soft: hard, hard });
       },
     });
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   checkMayWrite,
   type FileStat,
   fstat,
+  isDirectory,
   isFifo,
   isRegularFile,
   isSameFile,
@@ -106,26 +107,34 @@ function unfitness(
     return "not a regular file, which --log-rotate and --log-timestamps need";
   }
   // It renames what has the name, and reopens that.
-  if (isLink(file)) {
+  const named = lookAtName(file);
+  if (named !== undefined && isSymbolicLink(named)) {
     return "a symbolic link, which --log-rotate and --log-timestamps do not " +
       "follow: name the file";
   }
-  const oldest = Uint8Array.of(...file, ...toBytes(`.${rotate?.count ?? 1}`));
-  try {
-    isLink(oldest);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return `too long to put .${rotate?.count} behind it (${error.reason})`;
+  // The longest name first.
+  for (let number = rotate?.count ?? 0; number > 0; number--) {
+    try {
+      const older = lookAtName(
+        Uint8Array.of(...file, ...toBytes(`.${number}`)),
+      );
+      if (older === undefined || !isDirectory(older)) continue;
+      return `${fromBytes(file)}.${number} is a directory, and would have to ` +
+        "be an older file of it";
+    } catch (error) {
+      if (!(error instanceof LibcError)) throw error;
+      return `too long to put .${number} behind it (${error.reason})`;
+    }
   }
+  return undefined;
 }
 
-function isLink(path: Uint8Array): boolean {
+function lookAtName(path: Uint8Array): FileStat | undefined {
   try {
-    return isSymbolicLink(lstatFile(path));
+    return lstatFile(path);
   } catch (error) {
     if (error instanceof LibcError && error.errno === Errno.ENOENT) {
-      return false;
+      return undefined;
     }
     throw error;
   }

@@ -371,6 +371,34 @@ Deno.test("tend --log-timestamps starts where the working directory and /proc/se
   await box.until("it is written", () => allOf(box).endsWith("here\n"));
 });
 
+Deno.test("tend --log-timestamps takes a name as long as any", async () => {
+  await using box = await Sandbox.create();
+  const name = "a".repeat(255);
+  const finished = await box.tend(
+    ...[`--output=${name}`, "--log-timestamps", "--", "echo", "here"],
+  );
+  assertEquals(finished, { code: 0, stdout: "", stderr: "" });
+  assertMatch(box.read(box.path(name))!, /Z here\n$/);
+});
+
+Deno.test("a logger writes beyond its caller's soft limit of file sizes", async () => {
+  await using box = await Sandbox.create();
+  const script =
+    `ulimit -S -f 64; exec ${TEND} --output=all --log-timestamps ` +
+    "-- seq 1 20000";
+  const { code } = await box.run(["sh", "-c", script]);
+  const lines = allOf(box).split("\n").map((line) => line.replace(STAMP, ""));
+  assertEquals([code, lines.join("\n") === numbers(20000)], [0, true]);
+});
+
+Deno.test("a logger rotates before its size where no file may be as large", async () => {
+  await using box = await Sandbox.create();
+  const script = `ulimit -f 64; exec ${TEND} --output=all --log-rotate=1M,99 ` +
+    "-- seq 1 20000";
+  const { code } = await box.run(["sh", "-c", script]);
+  assertEquals([code, allOf(box) === numbers(20000)], [0, true]);
+});
+
 for (
   const [options, status, message] of [
     [
@@ -432,6 +460,12 @@ for (
       "--output is",
     ],
     [
+      ["--output=file", "--log-rotate=1M,3"],
+      1,
+      "option --output=BOX/file: BOX/file.3 is a directory, and would have " +
+      "to be an older file of it",
+    ],
+    [
       [`--output=${"a".repeat(253)}`, "--log-rotate=1M,10"],
       1,
       `option --output=BOX/${"a".repeat(253)}: too long to put .10 behind it ` +
@@ -445,6 +479,7 @@ for (
     Deno.writeTextFileSync(box.path("file"), "");
     Deno.linkSync(box.path("file"), box.path("other"));
     Deno.symlinkSync("file", box.path("link"));
+    Deno.mkdirSync(box.path("file.3"));
     const before = [...Deno.readDirSync(box.dir)].length;
     const { code, stderr } = await box.tend(
       ...["--pidfile=web.pid", "--log-file", ...options],

@@ -63,6 +63,7 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     EINVAL: "Invalid argument",
     ENFILE: "Too many open files in system",
     EMFILE: "Too many open files",
+    EFBIG: "File too large",
     ENOSPC: "No space left on device",
     EROFS: "Read-only file system",
     EPIPE: "Broken pipe",
