@@ -3,6 +3,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { basename } from "@std/path/basename";
 import {
   LOGGED,
   logged,
@@ -252,6 +253,7 @@ Deno.test("a logger outlives its monitor that has ended, with what COMMAND has l
   await box.tend(...options, "--", "sh", "-c", script, box.path("go"));
   const logger = await loggerOf(box);
   const monitor = parentOf(logger);
+  await box.until("it has begun", () => allOf(box).endsWith("early\n"));
   Deno.kill(box.pidfile("web.pid")!, "SIGTERM");
   await box.until("the monitor has ended", () => !isAlive(monitor));
   assert(isAlive(logger));
@@ -442,6 +444,21 @@ for (
       "option --stderr=BOX/a.9: that is an older file of BOX/a",
     ],
     [
+      ["--stdout=../BASE/a", "--stderr=a.2", "--log-rotate=1M"],
+      2,
+      "option --stderr=BOX/a.2: that is an older file of BOX/../BASE/a",
+    ],
+    [
+      ["--output=a", "--log-file=./a", "--log-rotate=1M"],
+      2,
+      "option --log-file=BOX/./a: that is rotated as BOX/a",
+    ],
+    [
+      ["--output=a", "--log-file=a.9", "--log-rotate=1M"],
+      2,
+      "option --log-file=BOX/a.9: that is an older file of BOX/a",
+    ],
+    [
       ["--output=/dev/null", "--log-timestamps"],
       1,
       "option --output=/dev/null: not a regular file, which --log-rotate and " +
@@ -482,13 +499,20 @@ for (
     Deno.mkdirSync(box.path("file.3"));
     const before = [...Deno.readDirSync(box.dir)].length;
     const { code, stderr } = await box.tend(
-      ...["--pidfile=web.pid", "--log-file", ...options],
+      ...["--pidfile=web.pid", "--log-file"],
+      ...options.map((option) => option.replace("BASE", basename(box.dir))),
       ...["--", "touch", box.path("made")],
     );
     const hint = status === 2 ? ". Try 'tend --help'." : "";
     assertEquals(
       [code, stderr],
-      [status, `tend: ${message.replaceAll("BOX", box.dir)}${hint}\n`],
+      [
+        status,
+        `tend: ${
+          message.replaceAll("BOX", box.dir)
+            .replaceAll("BASE", basename(box.dir))
+        }${hint}\n`,
+      ],
     );
     // What the sandbox itself keeps of this run, and no more.
     assertEquals([...Deno.readDirSync(box.dir)].length, before + 2);
