@@ -37,7 +37,7 @@ import { geteuid } from "./user.ts";
 
 /** What is done with a file that has become large. */
 export interface Rotation {
-  /** How large a file may become, in bytes, but for a line longer than that. */
+  /** How large a file may become, in bytes; twice as large by one long line. */
   readonly size: number;
   /** How many older files are kept, from 1 to 999. */
   readonly count: number;

@@ -67,9 +67,10 @@ const IDLE = 5n;
  * Makes the program, an ELF file.
  *
  * Lines stay whole: a file is rotated before the line that would make it larger
- * than it may be, and a longer line has a file of its own. What comes without a
- * line feed is written at once; its file is rotated when it has come to an end,
- * or has made the file twice as large as it may be.
+ * than it may be, and a longer line begins a file of its own. It is cut only
+ * where it makes that twice as large as it may be, and goes on in the next. What
+ * comes without a line feed is written at once; its file is rotated when it has
+ * come to an end, or is cut.
  *
  * When writing fails, as on a full disk, it tries again once a second and reads
  * nothing meanwhile: who writes to the pipe has to wait. A file that was removed
