@@ -83,13 +83,19 @@ export function noteLastWords(
   to?: FilePlace,
 ): string {
   const output = stderrFile(state);
-  if (output === undefined || from === undefined) return "";
+  if (output === undefined || from === undefined) return saidOf(state);
   const { logging } = state.command?.outputs ?? {};
   const words = lastLines(partsOf(state, output, from, to), logging);
-  if (words === "") return "";
-  state.lastWords = words;
+  if (words !== "") state.lastWords = words;
+  return saidOf(state);
+}
+
+/** The same of what is known already. */
+function saidOf(state: MonitorState): string {
+  const output = stderrFile(state);
+  if (output === undefined || state.lastWords === undefined) return "";
   const what = output.streams === "both" ? "output" : "stderr";
-  return `; last of its ${what}: ${quoted(words)}`;
+  return `; last of its ${what}: ${quoted(state.lastWords)}`;
 }
 
 /** What a daemon has written in the end, without what is before it. */

@@ -163,7 +163,7 @@ export function crashed(
 
 /**
  * What the daemon wrote last, for what is said of its end where none follows at
- * once. It is said only once.
+ * once. It is read only once.
  */
 function lastWords(state: MonitorState): string {
   const { stderrFrom } = state;
