@@ -46,6 +46,7 @@ export const Errno = {
   EAFNOSUPPORT: 97,
   EALREADY: 114,
   EINPROGRESS: 115,
+  EDQUOT: 122,
 } as const;
 
 /**

@@ -33,6 +33,7 @@ import {
   O_WRONLY,
 } from "./file.ts";
 import { Errno } from "./libc.ts";
+import type { LogTrouble } from "./log_trouble.ts";
 import { geteuid } from "./user.ts";
 
 /** What is done with a file that has become large. */
@@ -86,6 +87,9 @@ export class LogFiles {
   /** A `struct timespec`: when the last piece came, if that is known. */
   readonly time: Place;
   readonly #script: CallScript;
+  readonly #trouble: LogTrouble;
+  /** What the last call returned that may fail: an errno below 0. */
+  readonly #error: Cell;
   readonly #machine: typeof Deno.build.arch;
   readonly #rotation: Rotation | undefined;
   readonly #allowed: number | bigint;
@@ -107,6 +111,7 @@ export class LogFiles {
    * @param output A descriptor of the file.
    * @param file Its path.
    * @param rotation When it is rotated, if ever.
+   * @param trouble How it is told that this, or reopening, has failed.
    */
   constructor(
     script: CallScript,
@@ -114,7 +119,10 @@ export class LogFiles {
     output: number,
     file: CString,
     rotation: Rotation | undefined,
+    trouble: LogTrouble,
   ) {
+    this.#trouble = trouble;
+    this.#error = script.cell();
     this.#script = script;
     this.#machine = machine;
     this.#rotation = rotation;
@@ -186,8 +194,15 @@ export class LogFiles {
 
     const script = this.#script;
     script.assign("reopen failed", this.#wantedLater, 1);
+    this.#trouble.begins("", "reopen", this.#error, "go on with it");
+    this.#trouble.begins(
+      "rotate failed",
+      "rotate",
+      this.#error,
+      "go on with it",
+    );
     // Better too large a file than none.
-    script.assign("rotate failed", this.limit, UNLIMITED);
+    script.assign("go on with it", this.limit, UNLIMITED);
     script.assign("", this.failed, 1);
     this.askTime("");
     script.assign("", this.#failedAt, { cell: this.time.place }, next);
@@ -216,13 +231,16 @@ export class LogFiles {
   #lookAtOpen(label: string, fd: Cell, failed: string): void {
     const noPath = this.#script.bytes(cString(""));
     const operands = [fd, noPath, this.#opened, AT_EMPTY_PATH];
-    this.#script.step(label, "newfstatat", operands, { failed });
+    this.#script.step(label, "newfstatat", operands, {
+      result: this.#error,
+      failed,
+    });
   }
 
   /** Adds the steps that look for a file; what follows is for when it is there. */
   #find(label: string, path: Place, none: string, unknown: string): void {
     const script = this.#script;
-    const result = script.cell();
+    const result = this.#error;
     const operands = [AT_FDCWD, path, this.#named, AT_SYMLINK_NOFOLLOW];
     script.step(label, "newfstatat", operands, { result });
     // After any other error there may be one.
@@ -241,7 +259,8 @@ export class LogFiles {
     // Somebody else may have rotated it: the name is another's file then. Once:
     // where a file never is what its name says, this would not come to an end.
     this.look("rotate", "not ours", "ours", failed);
-    script.subtract("not ours", this.#moved, 0, { positive: failed });
+    script.assign("not ours", this.#error, -Errno.EEXIST);
+    script.subtract("", this.#moved, 0, { positive: failed });
     script.assign("", this.#moved, 1, "reopen");
 
     script.assign("ours", index, 1);
@@ -253,12 +272,11 @@ export class LogFiles {
     this.#number("shift", to, index);
     script.add("", index, -1, { result: previous, zero: "first" });
     this.#number("", from, previous);
-    script.step("", "renameat", [AT_FDCWD, from, AT_FDCWD, to], { failed });
+    const renamed = { result: this.#error, failed };
+    script.step("", "renameat", [AT_FDCWD, from, AT_FDCWD, to], renamed);
     script.assign("", index, previous, "shift");
 
-    script.step("first", "renameat", [AT_FDCWD, path, AT_FDCWD, to], {
-      failed,
-    });
+    script.step("first", "renameat", [AT_FDCWD, path, AT_FDCWD, to], renamed);
     this.#open("", O_CREAT | O_EXCL, failed);
     script.assign("", this.size, 0);
     script.assign("", this.#moved, 0);
@@ -271,7 +289,8 @@ export class LogFiles {
     const product = [above, -MODE_BITS, mode];
     script.step("", "multiplyAdd", product, { result: bits });
     script.step("", "fchmod", [this.#fresh, bits]);
-    this.#become("new", next);
+    this.#trouble.isOver("new", "rotate", "rotated");
+    this.#become("rotated", next);
   }
 
   #reopen(next: string): void {
@@ -292,9 +311,11 @@ export class LogFiles {
     script.assign("", this.limit, this.#allowed);
     script.assign("", this.#wantedLater, 0);
     script.assign("", this.failed, 0);
-    this.#become("", next);
+    this.#trouble.isOver("", "reopen", "with it");
+    this.#become("with it", next);
     const fresh = [this.#fresh];
-    script.step("no file of ours", "close", fresh, goingOn("reopen failed"));
+    script.step("no file of ours", "close", fresh);
+    script.assign("", this.#error, -Errno.EPERM, "reopen failed");
   }
 
   /**
@@ -347,9 +368,10 @@ export class LogFiles {
       NOFOLLOW[this.#machine] | more;
     const operands = [AT_FDCWD, this.#path, flags, MODE];
     this.#script.step(label, "openat", operands, {
-      result: this.#fresh,
+      result: this.#error,
       failed,
     });
+    this.#script.assign("", this.#fresh, this.#error);
   }
 
   #become(label: string, next: string): void {

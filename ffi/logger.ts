@@ -15,6 +15,7 @@ import {
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { LogFiles, type Rotation } from "./log_files.ts";
+import { type Listener, LogTrouble } from "./log_trouble.ts";
 import { LogPieces, PIECE } from "./log_pieces.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
 import {
@@ -53,6 +54,8 @@ export interface Logger {
   readonly signals: number;
   /** An eventfd, or a pipe that does not block. */
   readonly ack: number;
+  /** Who is told of trouble with the file; nobody by default. */
+  readonly listener?: Listener | undefined;
 }
 
 const PR_SET_NAME = 15;
@@ -73,7 +76,8 @@ const IDLE = 5n;
  * come to an end, or is cut.
  *
  * When writing fails, as on a full disk, it tries again once a second and reads
- * nothing meanwhile: who writes to the pipe has to wait. A file that was removed
+ * nothing meanwhile: who writes to the pipe has to wait. Whoever listens is told
+ * when that begins and when it is over, as of what else is tried again. A file that was removed
  * or renamed meanwhile is made anew. When rotating or
  * reopening fails, it writes to the file it has, and tries again in another
  * second when more has come. A file that is as large as any may be here is
@@ -117,8 +121,16 @@ class LoggerWriter {
     this.script = script;
     this.stack = stack;
     this.#logger = logger;
-    this.#files = new LogFiles(script, machine, output, file, rotation);
-    this.#pieces = new LogPieces(script, this.#files, timestamps);
+    const trouble = new LogTrouble(script, logger.listener);
+    this.#files = new LogFiles(
+      script,
+      machine,
+      output,
+      file,
+      rotation,
+      trouble,
+    );
+    this.#pieces = new LogPieces(script, this.#files, timestamps, trouble);
     this.#asked = script.cell();
     this.#unanswered = script.cell();
     this.#answer = script.cell();

@@ -54,6 +54,7 @@ export function dropLoggers(state: MonitorState): void {
     readFd: -1,
     writeFd: -1,
     ackFd: -1,
+    troubles: [],
   }));
 }
 

@@ -24,8 +24,10 @@ import {
 } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
+import { TAG_STEP } from "../ffi/log_trouble.ts";
 import { loggerImage } from "../ffi/logger.ts";
-import { leaveProcessGroup, sigqueue } from "../ffi/process.ts";
+import { pidfdOpen } from "../ffi/pidfd.ts";
+import { getpid, leaveProcessGroup, sigqueue } from "../ffi/process.ts";
 import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
 import { bootTime, eventfd, waitReadable } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
@@ -38,6 +40,7 @@ import type {
 } from "./monitor_state.ts";
 import { startNative } from "./native_child.ts";
 import { optionOf, OutputError } from "./output_file.ts";
+import { TROUBLE_SIGNAL } from "./request.ts";
 import { processStatusMsg } from "./process_status.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -80,7 +83,7 @@ function makePipe({ command }: MonitorState): Logger {
   // For programs that open `/dev/stdout`.
   const identity = command?.surroundings?.identity;
   if (identity !== undefined) fchown(writeFd, identity);
-  return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd() };
+  return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd(), troubles: [] };
 }
 
 /**
@@ -99,12 +102,16 @@ export function startLogger(
   const { readFd, ackFd } = logger;
   const opened: number[] = [];
   logger.since = bootTime();
+  // What holds still, it says again.
+  logger.troubles = [];
   try {
     const signalFd = signalfd([Signal.SIGHUP, Signal.SIGUSR1]);
     opened.push(signalFd);
     const outputFd = openForAppending(output.file);
     opened.push(outputFd);
-    const fds = [readFd, outputFd, signalFd, ackFd];
+    const pidfd = pidfdIfAny();
+    if (pidfd !== undefined) opened.push(pidfd);
+    const fds = [readFd, ackFd, ...opened];
     logger.pid = startNative({
       name: "tend-logger",
       title: `tend: logging to ${fromBytes(output.file)}`,
@@ -117,6 +124,11 @@ export function startLogger(
         timestamps,
         signals: signalFd,
         ack: ackFd,
+        listener: pidfd === undefined ? undefined : {
+          pidfd,
+          signal: TROUBLE_SIGNAL,
+          tag: output.streams === "stderr" ? TAG_STEP : 0,
+        },
       }),
       fds,
       nullFds: [0, 1, 2],
@@ -143,6 +155,18 @@ export function startLogger(
     );
   } finally {
     opened.forEach(close);
+  }
+}
+
+/** A logger tells us of trouble by it; an old kernel has none. */
+function pidfdIfAny(): number | undefined {
+  try {
+    return pidfdOpen(getpid());
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.ENOSYS) {
+      return undefined;
+    }
+    throw error;
   }
 }
 

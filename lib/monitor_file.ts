@@ -117,6 +117,8 @@ export interface OutputRecord extends OutputFile {
    * daemon does.
    */
   readonly logger: number | undefined;
+  /** What that cannot do. */
+  readonly trouble: string | undefined;
 }
 
 const VERSIONED: Decoder<{ version: number }> = fields({ version: integer(1) });
@@ -147,6 +149,7 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
       file: bytes,
       count: integer(0),
       logger: optional(integer(0)),
+      trouble: optional(text),
     })),
   ),
 });
@@ -294,7 +297,12 @@ export function encodeMonitorRecord(
     command: cutList(record.command),
     logFile: logFile && cut(logFile, 4 * LONGEST_TEXT),
     // Not cut: a shorter name is another file's, and none longer can be opened.
-    outputs: encodeParts(record.outputs),
+    outputs: encodeParts(
+      record.outputs.map((output) => ({
+        ...output,
+        trouble: output.trouble && cut(output.trouble),
+      })),
+    ),
   });
   const bytes = toBytes(`{"check":${checksum(content)},${content.slice(1)}`);
   const blocks = Math.ceil((bytes.length + 1) / BLOCK_SIZE) * BLOCK_SIZE;

@@ -30,6 +30,7 @@ import {
   KILL_MODES,
   type KillMode,
   type Logger,
+  type LoggerTrouble,
   type Logging,
   MONITOR_PHASES,
   type MonitorState,
@@ -202,6 +203,10 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
         readFd: integer(0),
         writeFd: integer(0),
         ackFd: integer(0),
+        troubles: orElse<readonly LoggerTrouble[]>(
+          [],
+          listOf(fields<LoggerTrouble>({ kind: integer(0), text })),
+        ),
       })),
     ),
     monitorFd: orElse(-1, integer(-1)),

@@ -126,6 +126,14 @@ export interface FilePlace {
   readonly size: bigint;
 }
 
+/** Something that a logger cannot do. */
+export interface LoggerTrouble {
+  /** The number by which it is told. */
+  readonly kind: number;
+  /** What it is, for people. */
+  readonly text: string;
+}
+
 /** A process that writes to a file what comes out of a pipe. */
 export interface Logger {
   /** The process; 0 when there is none. */
@@ -138,6 +146,8 @@ export interface Logger {
   readonly writeFd: number;
   /** An event descriptor by which the logger says that all is written. */
   readonly ackFd: number;
+  /** What it cannot do with its file: a message for each of `TROUBLES`. */
+  troubles: readonly LoggerTrouble[];
 }
 
 /** A command that was found, for a daemon that becomes it. */

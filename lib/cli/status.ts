@@ -151,6 +151,7 @@ function toObject(
       ...output,
       file: fromBytes(output.file),
       logger: output.logger ?? null,
+      trouble: output.trouble ?? null,
     })) ?? null,
   };
 }

@@ -121,11 +121,18 @@ Deno.test("tend --log-timestamps has a logger that nothing but SIGKILL and the e
     file: new TextEncoder().encode(box.path("all")),
     count: 0,
     logger: logger!,
+    trouble: undefined,
   }]);
   const { stdout } = await box.tend("status", "--json", "web");
   const [status] = JSON.parse(stdout);
   assertEquals([status.pid, status.outputs], [daemon, [
-    { streams: "both", file: box.path("all"), count: 0, logger },
+    {
+      streams: "both",
+      file: box.path("all"),
+      count: 0,
+      logger,
+      trouble: null,
+    },
   ]]);
   const group = (pid: number) => box.read(`/proc/${pid}/stat`)!.split(" ")[4];
   assertEquals(group(logger!), String(logger));
@@ -155,6 +162,7 @@ Deno.test("tend --log-timestamps gives nobody a descriptor that is not theirs", 
     [
       ...["/dev/null", "/dev/null", "/dev/null", box.path("all")],
       ...["anon_inode:[eventfd]", "anon_inode:[signalfd]", "pipe"],
+      "anon_inode:[pidfd]",
     ].sort(),
   );
   const fds = fdsOf(first);
@@ -185,6 +193,18 @@ const WRITES = [
   'until [ -e "$0" ]; do sleep 0.01; done; seq 1 20000; exec sleep 600',
 ];
 
+/** Waits until a child of a daemon waits for room in the pipe. */
+async function untilFull(box: Sandbox, daemon: number): Promise<void> {
+  await box.until(
+    "COMMAND waits for room",
+    () =>
+      childrenOf(daemon).some((pid) =>
+        box.read(`/proc/${pid}/syscall`)?.startsWith("1 0x1 ") ||
+        box.read(`/proc/${pid}/wchan`)?.includes("pipe")
+      ),
+  );
+}
+
 for (const sleepAfter of ["never", "0"]) {
   Deno.test(`tend --sleep-after=${sleepAfter} loses nothing when a logger is killed`, async () => {
     await using box = await Sandbox.create();
@@ -200,14 +220,7 @@ for (const sleepAfter of ["never", "0"]) {
     Deno.kill(first, "SIGSTOP");
     await box.until("it has stopped", () => look(first)?.state === "T");
     Deno.writeTextFileSync(box.path("go"), "");
-    await box.until(
-      "COMMAND waits for room",
-      () =>
-        childrenOf(daemon).some((pid) =>
-          box.read(`/proc/${pid}/syscall`)?.startsWith("1 0x1 ") ||
-          box.read(`/proc/${pid}/wchan`)?.includes("pipe")
-        ),
-    );
+    await untilFull(box, daemon);
     Deno.kill(first, "SIGKILL");
     const second = await loggerOf(box, first);
     await untilWritten(box, numbers(20000));
@@ -321,7 +334,7 @@ Deno.test("a monitor that ends loses nothing when a logger is killed with the da
   Deno.kill(logger, "SIGSTOP");
   await box.until("it has stopped", () => look(logger)?.state === "T");
   Deno.writeTextFileSync(box.path("go"), "");
-  await box.until("it is written to", () => childrenOf(daemon).length > 0);
+  await untilFull(box, daemon);
   // None of this is waited for before the last.
   Deno.kill(monitor, "SIGSTOP");
   await box.until("it has stopped", () => look(monitor)?.state === "T");
@@ -371,6 +384,64 @@ Deno.test("tend --log-timestamps starts where the working directory and /proc/se
     `--output=../all --log-timestamps -- sh -c 'echo here; exec sleep 600'`;
   assertEquals((await box.run(["sh", "-c", script])).code, 0);
   await box.until("it is written", () => allOf(box).endsWith("here\n"));
+});
+
+/** Writes a line again and again. */
+const WRITES_ON = ["sh", "-c", "while :; do echo a line; sleep 0.01; done"];
+
+for (const sleepAfter of ["never", "0"]) {
+  Deno.test(`tend --sleep-after=${sleepAfter} tells of a file that cannot be rotated, once, and of its end`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(
+      ...[...LOGGED, `--sleep-after=${sleepAfter}`, "--stderr=err"],
+      ...["--stdout=all", "--log-rotate=100,2", "--", ...WRITES_ON],
+    );
+    await loggerOf(box);
+    const tooMuch = box.path("all.2");
+    const file = box.path("all");
+    const trouble = `logging to ${file}: rotation failed (Is a directory), ` +
+      "trying again";
+    await box.until("it rotates", () => box.exists(tooMuch));
+    Deno.removeSync(tooMuch);
+    Deno.mkdirSync(tooMuch);
+    await logged(box, `WARN|${trouble}\n`);
+    await untilShown(
+      box,
+      "the trouble",
+      ({ outputs }) => outputs.some((output) => output.trouble === trouble),
+    );
+    const { stdout } = await box.tend("status", "web");
+    assertStringIncludes(stdout, trouble);
+    // Tried again meanwhile, and not told again.
+    const { size } = Deno.statSync(file);
+    await box.until("it grows", () => Deno.statSync(file).size > size + 2000);
+    Deno.removeSync(tooMuch);
+    const over = `INFO|logging to ${file}: rotation works again\n`;
+    await logged(box, over);
+    await untilShown(
+      box,
+      "no trouble",
+      ({ outputs }) => outputs.every((output) => output.trouble === undefined),
+    );
+    const log = box.read(box.path("log/web.log"))!;
+    assertEquals(log.split(trouble).length, 2);
+  });
+}
+
+Deno.test("tend tells that a logger cannot write", async () => {
+  await using box = await Sandbox.create();
+  const script = `ulimit -f 64; exec ${TEND} ${LOGGED.join(" ")} ` +
+    "--output=all --log-timestamps -- sh -c 'seq 1 20000; exec sleep 600'";
+  assertEquals((await box.run(["sh", "-c", script])).code, 0);
+  await logged(
+    box,
+    `WARN|logging to ${box.path("all")}: write failed (File too large), ` +
+      "waiting for room\n",
+  );
+  const monitor = parentOf(box.pidfile("web.pid")!);
+  for (const pid of [monitor, ...childrenOf(monitor)]) {
+    Deno.kill(pid, "SIGKILL");
+  }
 });
 
 Deno.test("tend --log-timestamps takes a name as long as any", async () => {

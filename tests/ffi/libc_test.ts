@@ -74,6 +74,7 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     EREMOTE: "Object is remote",
     EAFNOSUPPORT: "Address family not supported by protocol",
     EALREADY: "Operation already in progress",
+    EDQUOT: "Disk quota exceeded",
     EINPROGRESS: "Operation now in progress",
   } satisfies Record<keyof typeof Errno, string>;
   const said = Object.entries(Errno).map(([name, n]) => [name, strerror(n)]);

@@ -158,6 +158,7 @@ export function anyState(random: Random): MonitorState {
       readFd: fd(),
       writeFd: fd(),
       ackFd: fd(),
+      troubles: list(() => ({ kind: number(), text: text() })),
     })),
     monitorFd: random.pick([-1, fd()]),
     deadlineFd: fd(),

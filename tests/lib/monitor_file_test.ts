@@ -52,6 +52,7 @@ function anyRecord(random: Random): MonitorRecord {
         ),
         count: random.below(100),
         logger: random.pick([undefined, 1]),
+        trouble: random.pick([undefined, "write failed"]),
       },
     ]]),
   };
@@ -99,6 +100,7 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
       file: new Uint8Array(4095).fill(1),
       count: 1,
       logger: 1,
+      trouble: long,
     })),
   });
   assertEquals([bytes.length % 4096, bytes.length <= LARGEST_FILE], [0, true]);

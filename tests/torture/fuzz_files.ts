@@ -80,6 +80,7 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
       file: fc.uint8Array({ min: 1, maxLength: 100 }),
       count: fc.nat(),
       logger: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+      trouble: SOME_TEXT,
     }),
     { maxLength: 2 },
   ),
