@@ -110,6 +110,7 @@ export const SLASH = 0x2f;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
+const S_IFIFO = 0o010000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 /** In such a directory nobody touches another's files. */
@@ -350,6 +351,16 @@ export function isDirectory(stat: FileStat): boolean {
 }
 
 /**
+ * Whether a file is a FIFO.
+ *
+ * @param stat A look at it.
+ * @returns Whether it is.
+ */
+export function isFifo(stat: FileStat): boolean {
+  return (stat.mode & S_IFMT) === S_IFIFO;
+}
+
+/**
  * Whether a file is a symbolic link.
  *
  * @param stat A look at it, which has not followed it.
@@ -422,6 +433,18 @@ export function isThere(path: CString): boolean {
 export function checkExecutable(path: CString): void {
   const name = cString(path);
   checked("access", libc.access(name, X_OK));
+}
+
+/**
+ * Checks that a file may be written to, as far as its permission bits and its
+ * file system tell.
+ *
+ * @param path The file.
+ * @throws {LibcError} `EACCES`, `EROFS` when it may not, `ENOENT`.
+ */
+export function checkMayWrite(path: CString): void {
+  const name = cString(path);
+  checked("access", libc.access(name, W_OK));
 }
 
 /**

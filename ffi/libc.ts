@@ -34,6 +34,7 @@ export const Errno = {
   EINVAL: 22,
   ENFILE: 23,
   EMFILE: 24,
+  EFBIG: 27,
   ENOSPC: 28,
   EROFS: 30,
   EPIPE: 32,
@@ -45,6 +46,7 @@ export const Errno = {
   EAFNOSUPPORT: 97,
   EALREADY: 114,
   EINPROGRESS: 115,
+  EDQUOT: 122,
 } as const;
 
 /**

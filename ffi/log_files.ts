@@ -16,6 +16,7 @@ import {
   type Cell,
   goingOn,
   type Place,
+  type Successors,
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
@@ -32,10 +33,12 @@ import {
   O_WRONLY,
 } from "./file.ts";
 import { Errno } from "./libc.ts";
+import type { LogTrouble } from "./log_trouble.ts";
+import { geteuid } from "./user.ts";
 
 /** What is done with a file that has become large. */
 export interface Rotation {
-  /** How large a file may become, in bytes, but for a line longer than that. */
+  /** How large a file may become, in bytes; twice as large by one long line. */
   readonly size: number;
   /** How many older files are kept, from 1 to 999. */
   readonly count: number;
@@ -48,12 +51,23 @@ const MODE = 0o640;
 const MODE_BITS = 0o1000;
 const SEEK_END = 2;
 const CLOCK_REALTIME = 0;
-/** The kernel's `struct stat`: in which word the permission bits come first. */
+/** Half a word: what stands behind a number of 32 bits is divided off by it. */
+const HALF = 2n ** 32n;
+/** The kernel's `struct stat`, by its words. */
 const STAT = {
   size: 144,
   dev: 0,
   ino: 8,
+  /** The permission bits come first there. */
   mode: { x86_64: 24, aarch64: 16 },
+  links: {
+    x86_64: { at: 16, part: "all" },
+    aarch64: { at: 16, part: "upper half" },
+  },
+  uid: {
+    x86_64: { at: 24, part: "upper half" },
+    aarch64: { at: 24, part: "lower half" },
+  },
 } as const;
 /** `.`, three digits, and the line feed behind them that becomes a NUL. */
 const SUFFIX_ROOM = 5;
@@ -68,19 +82,23 @@ export class LogFiles {
   readonly limit: Cell;
   /** Above 0 when it is to be reopened. */
   readonly wanted: Cell;
+  /** Above 0 when something is to be tried again in another second than that. */
+  readonly failed: Cell;
   /** A `struct timespec`: when the last piece came, if that is known. */
   readonly time: Place;
   readonly #script: CallScript;
+  readonly #trouble: LogTrouble;
+  /** What the last call returned that may fail: an errno below 0. */
+  readonly #error: Cell;
   readonly #machine: typeof Deno.build.arch;
   readonly #rotation: Rotation | undefined;
   readonly #allowed: number | bigint;
   readonly #name: Uint8Array<ArrayBuffer>;
   readonly #path: Place;
+  readonly #directory: Place;
   readonly #fresh: Cell;
   readonly #named: Place;
   readonly #opened: Place;
-  /** Above 0 when something is to be tried again in another second than that. */
-  readonly #failed: Cell;
   readonly #failedAt: Cell;
   /** 1 when that is to reopen the file. */
   readonly #wantedLater: Cell;
@@ -93,6 +111,7 @@ export class LogFiles {
    * @param output A descriptor of the file.
    * @param file Its path.
    * @param rotation When it is rotated, if ever.
+   * @param trouble How it is told that this, or reopening, has failed.
    */
   constructor(
     script: CallScript,
@@ -100,7 +119,10 @@ export class LogFiles {
     output: number,
     file: CString,
     rotation: Rotation | undefined,
+    trouble: LogTrouble,
   ) {
+    this.#trouble = trouble;
+    this.#error = script.cell();
     this.#script = script;
     this.#machine = machine;
     this.#rotation = rotation;
@@ -112,10 +134,13 @@ export class LogFiles {
     this.time = script.bytes(new Uint8Array(16));
     this.#name = cString(file);
     this.#path = script.bytes(this.#name);
+    const slash = this.#name.lastIndexOf("/".charCodeAt(0));
+    const directory = this.#name.slice(0, slash + 1);
+    this.#directory = script.bytes(cString(directory));
     this.#fresh = script.cell();
     this.#named = script.bytes(new Uint8Array(STAT.size));
     this.#opened = script.bytes(new Uint8Array(STAT.size));
-    this.#failed = script.cell();
+    this.failed = script.cell();
     this.#failedAt = script.cell();
     this.#wantedLater = script.cell();
     this.#moved = script.cell();
@@ -147,11 +172,11 @@ export class LogFiles {
    */
   retry(label: string, next: string, hasTime: boolean): void {
     const script = this.#script;
-    script.subtract(label, this.#failed, 0, { zero: next });
+    script.subtract(label, this.failed, 0, { zero: next });
     if (!hasTime) this.askTime("");
     const seconds = [this.time, addressOf(this.#failedAt)];
     script.step("", "differ", seconds, { zero: next });
-    script.assign("", this.#failed, 0);
+    script.assign("", this.failed, 0);
     script.assign("", this.#moved, 0);
     script.assign("", this.limit, this.#allowed);
     script.add("", this.wanted, this.#wantedLater, { result: this.wanted });
@@ -169,9 +194,16 @@ export class LogFiles {
 
     const script = this.#script;
     script.assign("reopen failed", this.#wantedLater, 1);
+    this.#trouble.begins("", "reopen", this.#error, "go on with it");
+    this.#trouble.begins(
+      "rotate failed",
+      "rotate",
+      this.#error,
+      "go on with it",
+    );
     // Better too large a file than none.
-    script.assign("rotate failed", this.limit, UNLIMITED);
-    script.assign("", this.#failed, 1);
+    script.assign("go on with it", this.limit, UNLIMITED);
+    script.assign("", this.failed, 1);
     this.askTime("");
     script.assign("", this.#failedAt, { cell: this.time.place }, next);
   }
@@ -188,19 +220,27 @@ export class LogFiles {
     const script = this.#script;
     const [named, opened] = [this.#named, this.#opened];
     this.#find(label, this.#path, moved, unknown);
-    const noPath = script.bytes(cString(""));
-    const open = [this.output, noPath, opened, AT_EMPTY_PATH];
-    script.step("", "newfstatat", open, { failed: unknown });
+    this.#lookAtOpen("", this.output, unknown);
     const words = (at: number) =>
       [named, opened].map(({ place }) => ({ place: place + at }));
     script.step("", "differ", words(STAT.dev), { positive: moved });
     script.step("", "differ", words(STAT.ino), { positive: moved, zero: ours });
   }
 
+  /** Adds a step that looks at what is open. */
+  #lookAtOpen(label: string, fd: Cell, failed: string): void {
+    const noPath = this.#script.bytes(cString(""));
+    const operands = [fd, noPath, this.#opened, AT_EMPTY_PATH];
+    this.#script.step(label, "newfstatat", operands, {
+      result: this.#error,
+      failed,
+    });
+  }
+
   /** Adds the steps that look for a file; what follows is for when it is there. */
   #find(label: string, path: Place, none: string, unknown: string): void {
     const script = this.#script;
-    const result = script.cell();
+    const result = this.#error;
     const operands = [AT_FDCWD, path, this.#named, AT_SYMLINK_NOFOLLOW];
     script.step(label, "newfstatat", operands, { result });
     // After any other error there may be one.
@@ -219,7 +259,8 @@ export class LogFiles {
     // Somebody else may have rotated it: the name is another's file then. Once:
     // where a file never is what its name says, this would not come to an end.
     this.look("rotate", "not ours", "ours", failed);
-    script.subtract("not ours", this.#moved, 0, { positive: failed });
+    script.assign("not ours", this.#error, -Errno.EEXIST);
+    script.subtract("", this.#moved, 0, { positive: failed });
     script.assign("", this.#moved, 1, "reopen");
 
     script.assign("ours", index, 1);
@@ -231,55 +272,110 @@ export class LogFiles {
     this.#number("shift", to, index);
     script.add("", index, -1, { result: previous, zero: "first" });
     this.#number("", from, previous);
-    script.step("", "renameat", [AT_FDCWD, from, AT_FDCWD, to], { failed });
+    const renamed = { result: this.#error, failed };
+    script.step("", "renameat", [AT_FDCWD, from, AT_FDCWD, to], renamed);
     script.assign("", index, previous, "shift");
 
-    script.step("first", "renameat", [AT_FDCWD, path, AT_FDCWD, to], {
-      failed,
-    });
-    this.#open("", O_EXCL, failed);
-    // Whoever was allowed to read the one before can read this one.
+    script.step("first", "renameat", [AT_FDCWD, path, AT_FDCWD, to], renamed);
+    this.#open("", O_CREAT | O_EXCL, failed);
+    script.assign("", this.size, 0);
+    script.assign("", this.#moved, 0);
+    // Whoever was allowed to read the one before can read this one. What another
+    // user allows for a file of his is none of ours.
+    this.#compareOwner("", { failed: "new", positive: "new" });
     const mode = { cell: this.#opened.place + STAT.mode[this.#machine] };
     const [above, bits] = [script.cell(), script.cell()];
     script.step("", "divide", [mode, MODE_BITS], { result: above });
     const product = [above, -MODE_BITS, mode];
     script.step("", "multiplyAdd", product, { result: bits });
     script.step("", "fchmod", [this.#fresh, bits]);
-    script.assign("", this.size, 0);
-    script.assign("", this.#moved, 0);
-    this.#become(next);
+    this.#trouble.isOver("new", "rotate", "rotated");
+    this.#become("rotated", next);
   }
 
   #reopen(next: string): void {
     const script = this.#script;
     const found = script.cell();
     script.assign("reopen", this.wanted, 0);
-    this.#open("", 0, "reopen failed");
+    // One that we have made is ours. Of any other it is to be seen.
+    this.#open("", O_CREAT | O_EXCL, "existing");
+    script.assign("", found, 0, "reopened");
+    this.#open("existing", 0, "reopen failed");
     // A pipe or a terminal has no end.
     script.step("", "lseek", [this.#fresh, 0, SEEK_END], {
       result: found,
-      failed: "no file",
+      failed: "no file of ours",
     });
-    script.assign("", this.size, found);
+    this.#refuseForeign("no file of ours", "reopened");
+    script.assign("reopened", this.size, found);
     script.assign("", this.limit, this.#allowed);
     script.assign("", this.#wantedLater, 0);
-    script.assign("", this.#failed, 0);
-    this.#become(next);
-    script.step("no file", "close", [this.#fresh], goingOn("reopen failed"));
+    script.assign("", this.failed, 0);
+    this.#trouble.isOver("", "reopen", "with it");
+    this.#become("with it", next);
+    const fresh = [this.#fresh];
+    script.step("no file of ours", "close", fresh);
+    script.assign("", this.#error, -Errno.EPERM, "reopen failed");
+  }
+
+  /**
+   * Adds the steps that look whether another user has put a file where anybody
+   * can, or a second name for one of ours. It is what is asked of a file before a
+   * logger is started.
+   */
+  #refuseForeign(foreign: string, ours: string): void {
+    const script = this.#script;
+    this.#lookAtOpen("", this.#fresh, foreign);
+    const directory = [AT_FDCWD, this.#directory, this.#named, 0];
+    script.step("", "newfstatat", directory, { failed: foreign });
+    // Bit 1: whether others may write.
+    const mode = { cell: this.#named.place + STAT.mode[this.#machine] };
+    const [half, quarter] = [script.cell(), script.cell()];
+    script.step("", "divide", [mode, 2], { result: half });
+    script.step("", "divide", [half, 2], { result: quarter });
+    script.step("", "multiplyAdd", [quarter, -2, half], { zero: ours });
+    this.#compareOwner("", { failed: foreign, positive: foreign });
+    const links = this.#ofOpened("", STAT.links[this.#machine]);
+    script.subtract("", links, 1, { ...goingOn(ours), positive: foreign });
+  }
+
+  /** Adds the steps that compare who owns what was looked at with us. */
+  #compareOwner(label: string, successors: Successors): void {
+    const owner = this.#ofOpened(label, STAT.uid[this.#machine]);
+    this.#script.subtract("", owner, geteuid(), successors);
+  }
+
+  /** Adds the steps that take a number out of what was looked at. */
+  #ofOpened(
+    label: string,
+    { at, part }: { at: number; part: "all" | "upper half" | "lower half" },
+  ): Cell {
+    const script = this.#script;
+    const word = { cell: this.#opened.place + at };
+    const [upper, lower] = [script.cell(), script.cell()];
+    if (part === "all") {
+      script.assign(label, lower, word);
+      return lower;
+    }
+    script.step(label, "divide", [word, HALF], { result: upper });
+    if (part === "upper half") return upper;
+    script.step("", "multiplyAdd", [upper, -HALF, word], { result: lower });
+    return lower;
   }
 
   #open(label: string, more: number, failed: string): void {
-    const flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY |
-      O_CLOEXEC | NOFOLLOW[this.#machine] | more;
+    const flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+      NOFOLLOW[this.#machine] | more;
     const operands = [AT_FDCWD, this.#path, flags, MODE];
     this.#script.step(label, "openat", operands, {
-      result: this.#fresh,
+      result: this.#error,
       failed,
     });
+    this.#script.assign("", this.#fresh, this.#error);
   }
 
-  #become(next: string): void {
-    this.#script.step("", "close", [this.output]);
+  #become(label: string, next: string): void {
+    this.#script.step(label, "close", [this.output]);
     this.#script.assign("", this.output, this.#fresh, next);
   }
 

@@ -14,7 +14,9 @@ import {
   type Cell,
   goingOn,
 } from "./call_script.ts";
+import { Errno } from "./libc.ts";
 import type { LogFiles } from "./log_files.ts";
+import type { LogTrouble } from "./log_trouble.ts";
 import { STAMP_LENGTH, stampRoom, writeStamp } from "./utc_stamp.ts";
 
 /** How large a piece may be: as much as a pipe holds. */
@@ -45,13 +47,21 @@ export class LogPieces {
   readonly #script: CallScript;
   readonly #files: LogFiles;
   readonly #timestamps: boolean;
+  readonly #trouble: LogTrouble;
 
   /**
    * @param script The script.
    * @param files Where lines are written.
    * @param timestamps Whether each begins with the time.
+   * @param trouble How it is told that they cannot be.
    */
-  constructor(script: CallScript, files: LogFiles, timestamps: boolean) {
+  constructor(
+    script: CallScript,
+    files: LogFiles,
+    timestamps: boolean,
+    trouble: LogTrouble,
+  ) {
+    this.#trouble = trouble;
     this.#script = script;
     this.#files = files;
     this.#timestamps = timestamps;
@@ -197,7 +207,7 @@ export class LogPieces {
    */
   write(rotates: boolean): void {
     const script = this.#script;
-    const { output, size, wanted } = this.#files;
+    const { output, size, wanted, failed } = this.#files;
     const { start, end } = this;
     const [length, written] = [script.cell(), script.cell()];
 
@@ -208,11 +218,25 @@ export class LogPieces {
     });
     script.step("", "write", [output, start, length], {
       result: written,
-      failed: "blocked",
+      failed: rotates ? "too large?" : "cannot write",
       zero: "blocked",
     });
     script.add("", size, written, { result: size });
-    script.add("", start, written, { result: start, ...goingOn("flush") });
+    script.add("", start, written, { result: start });
+    this.#trouble.isOver("", "write", "flush");
+    this.#trouble.begins("cannot write", "write", written, "blocked");
+
+    if (rotates) {
+      // Another file may be as large again, unless that was tried just now.
+      const blocked = goingOn("cannot write");
+      const tooLarge = { ...blocked, zero: "not empty?" };
+      script.subtract("too large?", written, -Errno.EFBIG, tooLarge);
+      script.subtract("not empty?", size, 0, {
+        ...blocked,
+        positive: "tried?",
+      });
+      script.subtract("tried?", failed, 0, { ...blocked, zero: "rotate" });
+    }
 
     script.subtract("written", wanted, 0, { positive: "reopen" });
     script.subtract("", this.rest, 0, {

@@ -15,6 +15,7 @@ import {
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { LogFiles, type Rotation } from "./log_files.ts";
+import { type Listener, LogTrouble } from "./log_trouble.ts";
 import { LogPieces, PIECE } from "./log_pieces.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
 import {
@@ -46,12 +47,15 @@ export interface Logger {
   readonly timestamps: boolean;
   /**
    * A signalfd that does not block, for SIGHUP and SIGUSR1. SIGHUP has the file
-   * reopened. After SIGUSR1 what is in the pipe is written, and then 8 bytes to
-   * `ack`. No other signal but SIGKILL has an effect.
+   * reopened. After SIGUSR1 what is in the pipe is written, and then the 8 bytes
+   * of the value that came with it to `ack`. No other signal but SIGKILL has an
+   * effect.
    */
   readonly signals: number;
-  /** An eventfd, or a pipe that does not block. It is told at the end, too. */
+  /** An eventfd, or a pipe that does not block. */
   readonly ack: number;
+  /** Who is told of trouble with the file; nobody by default. */
+  readonly listener?: Listener | undefined;
 }
 
 const PR_SET_NAME = 15;
@@ -66,15 +70,18 @@ const IDLE = 5n;
  * Makes the program, an ELF file.
  *
  * Lines stay whole: a file is rotated before the line that would make it larger
- * than it may be, and a longer line has a file of its own. What comes without a
- * line feed is written at once; its file is rotated when it has come to an end,
- * or has made the file twice as large as it may be.
+ * than it may be, and a longer line begins a file of its own. It is cut only
+ * where it makes that twice as large as it may be, and goes on in the next. What
+ * comes without a line feed is written at once; its file is rotated when it has
+ * come to an end, or is cut.
  *
  * When writing fails, as on a full disk, it tries again once a second and reads
- * nothing meanwhile: who writes to the pipe has to wait. A file that was removed
+ * nothing meanwhile: who writes to the pipe has to wait. Whoever listens is told
+ * when that begins and when it is over, as of what else is tried again. A file that was removed
  * or renamed meanwhile is made anew. When rotating or
  * reopening fails, it writes to the file it has, and tries again in another
- * second when more has come.
+ * second when more has come. A file that is as large as any may be here is
+ * rotated, if files are at all.
  *
  * It is to be started with all signals blocked: until it has blocked them itself
  * any may kill it. It weighs less than 32 KiB while nothing comes; otherwise 64
@@ -103,6 +110,7 @@ class LoggerWriter {
   /** Above 0 when there is to be an answer, and after how many bytes. */
   readonly #asked: Cell;
   readonly #unanswered: Cell;
+  readonly #answer: Cell;
   /** A `struct timespec` for waiting; the kernel counts down in it. */
   readonly #timeout: Operand;
 
@@ -113,10 +121,19 @@ class LoggerWriter {
     this.script = script;
     this.stack = stack;
     this.#logger = logger;
-    this.#files = new LogFiles(script, machine, output, file, rotation);
-    this.#pieces = new LogPieces(script, this.#files, timestamps);
+    const trouble = new LogTrouble(script, logger.listener);
+    this.#files = new LogFiles(
+      script,
+      machine,
+      output,
+      file,
+      rotation,
+      trouble,
+    );
+    this.#pieces = new LogPieces(script, this.#files, timestamps, trouble);
     this.#asked = script.cell();
     this.#unanswered = script.cell();
+    this.#answer = script.cell();
     this.#timeout = script.bytes(new Uint8Array(16));
     this.#begin(stackSize);
     this.#wait();
@@ -161,8 +178,7 @@ class LoggerWriter {
 
     script.subtract("wait", this.#asked, 0, { zero: "patience" });
     script.subtract("", this.#unanswered, 0, { positive: "patience" });
-    const one = script.cell(1);
-    script.step("", "write", [ack, addressOf(one), 8]);
+    script.step("", "write", [ack, addressOf(this.#answer), 8]);
     script.assign("", this.#asked, 0);
 
     const poll = (
@@ -204,6 +220,8 @@ class LoggerWriter {
     const inPipe = script.cell();
     script.step("", "ioctl", [input, FIONREAD, addressOf(inPipe)]);
     script.assign("", this.#unanswered, inPipe);
+    const value = { cell: info.place + SIGNALFD_SIGINFO.value };
+    script.assign("", this.#answer, value);
     script.assign("", this.#asked, 1, "signals");
     // What could not be written?
     script.subtract("heard", end, start, { positive: "blocked" });
@@ -211,7 +229,7 @@ class LoggerWriter {
     script.step("read", "read", [input, piece, PIECE], {
       result: rest,
       failed: "nothing",
-      zero: "end",
+      zero: "exit",
     });
     const unanswered = this.#unanswered;
     script.subtract("", unanswered, rest, {
@@ -220,13 +238,13 @@ class LoggerWriter {
     });
     script.assign("nothing", rest, 0);
     script.subtract("", wanted, 0, { zero: "wait", positive: "reopen" });
-    script.step("end", "write", [ack, addressOf(one), 8]);
     script.step("exit", "exit_group", [0], goingOn("exit"));
 
     // A reopened file may be where there is room, and need not wait for a line.
     script.subtract("blocked", wanted, 0, { positive: "reopen" });
     this.#patience("", 1n);
-    poll("", polledSignals, 1, this.#timeout, "room?", "signals");
+    poll("", polledSignals, 1, this.#timeout, "retry blocked", "signals");
+    this.#files.retry("retry blocked", "room?", false);
     // Whoever has removed the file to make room gets it when it is closed.
     this.#files.look("room?", "moved", "flush", "flush");
     script.assign("moved", wanted, 1, "flush");

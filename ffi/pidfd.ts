@@ -32,7 +32,7 @@ const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SYS_PIDFD_OPEN = 434n;
 
 /** `siginfo_t` of a signal that is queued with a value. */
-const SIGINFO = { size: 128, signo: 0, code: 8, value: 24 } as const;
+export const SIGINFO = { size: 128, signo: 0, code: 8, value: 24 } as const;
 
 /**
  * Makes a descriptor of a process. It can be read once that has ended.

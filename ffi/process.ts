@@ -25,6 +25,14 @@ const libc = bind({
   },
   getpgid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
   kill: { parameters: ["i32", /* pid_t */ "i32" /* int sig */], result: "i32" },
+  sigqueue: {
+    parameters: [
+      "i32", // pid_t pid
+      "i32", // int sig
+      "u64", // const union sigval value
+    ],
+    result: "i32",
+  },
   waitpid: {
     parameters: [
       "i32", // pid_t pid
@@ -139,6 +147,19 @@ export function isInOurGroup(pid: number): boolean {
  */
 export function kill(pid: number, signal: number): void {
   checked("kill", libc.kill(pid, signal));
+}
+
+/**
+ * Sends a signal with a value.
+ *
+ * @param pid A process.
+ * @param signal The signal's number. One below 32 that is pending is not sent
+ * once more: it keeps the value that it has.
+ * @param value The value.
+ * @throws {LibcError} `ESRCH`, `EPERM`, `EAGAIN`.
+ */
+export function sigqueue(pid: number, signal: number, value: bigint): void {
+  checked("sigqueue", libc.sigqueue(pid, signal, value));
 }
 
 /**

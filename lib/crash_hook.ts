@@ -94,7 +94,7 @@ function environmentWith(
 }
 
 function facts(
-  { name, lastEnd, crashes, pidfile, gaveUp }: MonitorState,
+  { name, lastEnd, lastWords, crashes, pidfile, gaveUp }: MonitorState,
 ): Record<string, string | number | undefined> {
   const uptime = lastEnd?.uptime;
   return {
@@ -104,7 +104,7 @@ function facts(
     TEND_END: lastEnd?.text,
     TEND_UPTIME: uptime === undefined ? undefined : uptime / 1000,
     TEND_CRASHES: crashes,
-    TEND_STDERR: lastEnd?.stderr,
+    TEND_STDERR: lastWords,
     TEND_GAVE_UP: gaveUp,
   };
 }

@@ -172,6 +172,7 @@ function firstState(
     everReady: false,
     startedAt: undefined,
     lastEnd: undefined,
+    lastWords: undefined,
     lastStart: undefined,
     told: undefined,
     stoppedAt: undefined,

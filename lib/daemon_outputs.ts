@@ -94,5 +94,6 @@ function withoutRecord(pidfile: string, isThere: boolean): string {
   return view.pid === undefined
     ? "not running, and where its output is only its monitor could say: " +
       "look into the file that was its --output"
-    : "its monitor is none of tend's, and does not say where its output is";
+    : "no monitor of tend's says where its output is: look into the file that " +
+      "was its --output";
 }

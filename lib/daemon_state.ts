@@ -112,6 +112,7 @@ function monitored(
   const remark = [
     policy === "no" ? "unmonitored" : undefined,
     record.statusText || undefined,
+    ...record.outputs.map(({ trouble }) => trouble),
   ].filter((text) => text !== undefined).join(", ") || undefined;
   const holdsPidfile = view.pid !== undefined || pidfile.kind === "elsewhere";
   if (holdsPidfile) {

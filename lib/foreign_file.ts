@@ -104,16 +104,18 @@ export function openOwnWay(path: CString, flags: number, mode = 0): number {
  *
  * @param path Its name.
  * @param file A look at it, by a descriptor.
+ * @param uid The user who is to use it; we are by default.
  * @returns A reason to leave it alone; `undefined` where there is none, as
  * outside of directories where anybody can put files.
  */
 export function foreignness(
   path: CString,
   file: FileStat,
+  uid: number = geteuid(),
 ): string | undefined {
-  if (file.uid === geteuid() && file.nlink <= 1) return undefined;
+  if (file.uid === uid && file.nlink <= 1) return undefined;
   if (!isShared(directoryOf(path))) return undefined;
-  return file.uid === geteuid()
+  return file.uid === uid
     ? "it has another name too; remove it"
     : `it belongs to user ${file.uid}; remove it`;
 }

@@ -31,6 +31,8 @@ import type {
 
 /** So much is shown at most. */
 const MOST = { lines: 5, bytes: 1024 } as const;
+/** So much is read: whether there was more, and whether a line began there. */
+const MOST_READ = MOST.bytes + 1;
 /** In how many older files a daemon's last words are looked for. */
 const MOST_OLDER = 9;
 
@@ -81,15 +83,19 @@ export function noteLastWords(
   to?: FilePlace,
 ): string {
   const output = stderrFile(state);
-  if (output === undefined || from === undefined) return "";
+  if (output === undefined || from === undefined) return saidOf(state);
   const { logging } = state.command?.outputs ?? {};
   const words = lastLines(partsOf(state, output, from, to), logging);
-  if (words === "") return "";
-  if (state.lastEnd !== undefined) {
-    state.lastEnd = { ...state.lastEnd, stderr: words };
-  }
+  if (words !== "") state.lastWords = words;
+  return saidOf(state);
+}
+
+/** The same of what is known already. */
+function saidOf(state: MonitorState): string {
+  const output = stderrFile(state);
+  if (output === undefined || state.lastWords === undefined) return "";
   const what = output.streams === "both" ? "output" : "stderr";
-  return `; last of its ${what}: ${quoted(words)}`;
+  return `; last of its ${what}: ${quoted(state.lastWords)}`;
 }
 
 /** What a daemon has written in the end, without what is before it. */
@@ -116,7 +122,7 @@ function partsOf(
     ? parts
     : parts.filter(({ isFirst }) => isFirst);
   const words = its.flatMap(({ bytes }) => [...bytes]);
-  return Uint8Array.from(words.slice(-MOST.bytes));
+  return Uint8Array.from(words.slice(-MOST_READ));
 }
 
 interface Part {
@@ -150,7 +156,7 @@ function partIn(
     // It may have been made shorter since.
     const begin = isFirst && from.size <= stat.size ? from.size : 0n;
     const end = isLast && to.size < stat.size ? to.size : stat.size;
-    const length = Math.min(Number(end - begin), MOST.bytes);
+    const length = Math.min(Number(end - begin), MOST_READ);
     const bytes = new Uint8Array(Math.max(length, 0));
     const read = readAt(fd, bytes, end - BigInt(bytes.length));
     return { bytes: bytes.subarray(0, read), isFirst, isLast };
@@ -166,17 +172,17 @@ function isPlaceIn({ dev, ino }: FilePlace, stat: FileStat): boolean {
   return dev === stat.dev && ino === stat.ino;
 }
 
-/** Whole lines, as far as there are such. */
+/** Whole lines; the end of the last one, if that alone is longer. */
 function lastLines(bytes: Uint8Array, logging: Logging | undefined): string {
   // The first one may have lost its beginning, in the middle of a character.
-  const isCut = bytes.length === MOST.bytes;
+  const isCut = bytes.length === MOST_READ;
   const text = fromBytes(bytes).replaceAll("\0", "\ufffd");
   const lines = text.split("\n")
     .map((line) => logging?.timestamps ? line.replace(TIMESTAMP, "") : line)
     .map((line) => line.trimEnd());
-  const whole = isCut && lines.length > 1 ? lines.slice(1) : lines;
-  return whole.filter((line) => line !== "").slice(-MOST.lines).join("\n")
-    .replace(isCut ? /^\ufffd+/ : "", "");
+  const cut = isCut ? lines.shift()!.replace(/^\ufffd+/, "") : "";
+  const whole = lines.filter((line) => line !== "").slice(-MOST.lines);
+  return whole.length > 0 ? whole.join("\n") : cut && `…${cut}`;
 }
 
 /** In quotes, on one line, without what a terminal would do something about. */

@@ -23,8 +23,11 @@ import {
   setNonBlocking,
 } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
+import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
+import { TAG_STEP } from "../ffi/log_trouble.ts";
 import { loggerImage } from "../ffi/logger.ts";
-import { kill, leaveProcessGroup } from "../ffi/process.ts";
+import { pidfdOpen } from "../ffi/pidfd.ts";
+import { getpid, leaveProcessGroup, sigqueue } from "../ffi/process.ts";
 import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
 import { bootTime, eventfd, waitReadable } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
@@ -37,6 +40,7 @@ import type {
 } from "./monitor_state.ts";
 import { startNative } from "./native_child.ts";
 import { optionOf, OutputError } from "./output_file.ts";
+import { TROUBLE_SIGNAL } from "./request.ts";
 import { processStatusMsg } from "./process_status.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -79,11 +83,18 @@ function makePipe({ command }: MonitorState): Logger {
   // For programs that open `/dev/stdout`.
   const identity = command?.surroundings?.identity;
   if (identity !== undefined) fchown(writeFd, identity);
-  return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd() };
+  return { pid: 0, since: 0, readFd, writeFd, ackFd: eventfd(), troubles: [] };
 }
 
-/** @throws {OutputError} When it cannot be started. */
-function startLogger(
+/**
+ * Starts a logger.
+ *
+ * @param logger Its pipe.
+ * @param output What it writes to.
+ * @param logging What it does to that.
+ * @throws {OutputError} When it cannot be started.
+ */
+export function startLogger(
   logger: Logger,
   output: OutputFile,
   { rotate, timestamps }: Logging,
@@ -91,12 +102,16 @@ function startLogger(
   const { readFd, ackFd } = logger;
   const opened: number[] = [];
   logger.since = bootTime();
+  // What holds still, it says again.
+  logger.troubles = [];
   try {
     const signalFd = signalfd([Signal.SIGHUP, Signal.SIGUSR1]);
     opened.push(signalFd);
     const outputFd = openForAppending(output.file);
     opened.push(outputFd);
-    const fds = [readFd, outputFd, signalFd, ackFd];
+    const pidfd = pidfdIfAny();
+    if (pidfd !== undefined) opened.push(pidfd);
+    const fds = [readFd, ackFd, ...opened];
     logger.pid = startNative({
       name: "tend-logger",
       title: `tend: logging to ${fromBytes(output.file)}`,
@@ -109,6 +124,11 @@ function startLogger(
         timestamps,
         signals: signalFd,
         ack: ackFd,
+        listener: pidfd === undefined ? undefined : {
+          pidfd,
+          signal: TROUBLE_SIGNAL,
+          tag: output.streams === "stderr" ? TAG_STEP : 0,
+        },
       }),
       fds,
       nullFds: [0, 1, 2],
@@ -118,6 +138,9 @@ function startLogger(
         // belongs to it.
         leaveProcessGroup();
         closeInheritedFds();
+        // What its caller allows itself is not for the sum of all that is logged.
+        const { hard } = getrlimit(RLIMITS.fsize);
+        setrlimit(RLIMITS.fsize, { soft: hard, hard });
       },
     });
   } catch (error) {
@@ -132,6 +155,18 @@ function startLogger(
     );
   } finally {
     opened.forEach(close);
+  }
+}
+
+/** A logger tells us of trouble by it; an old kernel has none. */
+function pidfdIfAny(): number | undefined {
+  try {
+    return pidfdOpen(getpid());
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.ENOSYS) {
+      return undefined;
+    }
+    throw error;
   }
 }
 
@@ -198,31 +233,52 @@ export function flushLoggers(
   patience: number,
 ): void {
   const deadline = bootTime() + patience;
-  const asked = loggers.filter(({ pid, ackFd }) => {
-    if (pid === 0) return false;
-    takeAnswer(ackFd);
-    kill(pid, Signal.SIGUSR1);
-    return true;
-  });
-  for (const { ackFd } of asked) {
-    waitReadable([ackFd], Math.max(0, Math.ceil(deadline - bootTime())));
+  const question = newQuestion();
+  let asked = loggers.filter(({ pid }) => pid !== 0);
+  for (const logger of asked) ask(logger, question);
+  while (asked.length > 0) {
+    const fds = asked.map(({ ackFd }) => ackFd);
+    const left = Math.ceil(deadline - bootTime());
+    if (left <= 0 || waitReadable(fds, left) === undefined) return;
+    asked = asked.filter((logger) => !hasAnswered(logger, question));
   }
-}
-
-function takeAnswer(ackFd: number): void {
-  readIfAny(ackFd, new Uint8Array(8));
 }
 
 /**
- * Lets go of the loggers: each ends when nobody else has its pipe.
+ * Makes a question for {@linkcode ask}.
  *
- * @param state What the monitor knows.
- * @param patience As for {@linkcode flushLoggers}.
+ * @returns A number that is no sum of others: an eventfd adds up what it is told
+ * and nobody has read.
  */
-export function dropLoggers(state: MonitorState, patience: number): void {
-  flushLoggers(state, patience);
-  for (const { readFd, writeFd, ackFd } of state.loggers) {
-    [readFd, writeFd, ackFd].forEach(close);
-  }
-  state.loggers = [];
+export function newQuestion(): bigint {
+  return 2n ** 52n + BigInt(Math.floor(bootTime() * 1000));
+}
+
+/**
+ * Asks a logger to say when all is written that is in its pipe now.
+ *
+ * @param logger The logger, which was not waited for.
+ * @param question A number that is asked for the first time.
+ */
+export function ask({ pid }: Logger, question: bigint): void {
+  sigqueue(pid, Signal.SIGUSR1, question);
+}
+
+/**
+ * Whether a logger has answered. The answer to a question that was asked before,
+ * and given up, is none: that may have been read, and answered, before what is
+ * to be written now was in the pipe.
+ *
+ * @param logger The logger.
+ * @param question What it was asked.
+ * @returns Whether it has.
+ */
+export function hasAnswered(logger: Logger, question: bigint): boolean {
+  const answer = new BigUint64Array(1);
+  const bytes = new Uint8Array(answer.buffer);
+  if (readIfAny(logger.ackFd, bytes) === undefined) return false;
+  if (answer[0] === question) return true;
+  // While the older question was pending, this one was not sent.
+  ask(logger, question);
+  return false;
 }

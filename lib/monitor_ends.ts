@@ -9,8 +9,9 @@ import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import { runCrashHook } from "./crash_hook.ts";
 import { exit } from "./fatal_signal.ts";
+import { dropLoggers } from "./last_flush.ts";
 import { noteLastWords } from "./last_words.ts";
-import { dropLoggers, FLUSH_MS, flushLoggers } from "./loggers.ts";
+import { FLUSH_MS, flushLoggers } from "./loggers.ts";
 import { dropMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
@@ -25,9 +26,6 @@ import { stopRelay } from "./stderr_relay.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
-
-/** So long a monitor that ends waits for what is on its way to a file. */
-const LAST_FLUSH_MS = 500;
 
 /**
  * The daemon has ended, as was wanted, however that was: another follows at
@@ -165,7 +163,7 @@ export function crashed(
 
 /**
  * What the daemon wrote last, for what is said of its end where none follows at
- * once. It is said only once.
+ * once. It is read only once.
  */
 function lastWords(state: MonitorState): string {
   const { stderrFrom } = state;
@@ -184,7 +182,7 @@ function giveUpForGood(state: MonitorState): never {
   publish(state);
   tellServiceManagerLast(state);
   runCrashHook(state);
-  dropLoggers(state, LAST_FLUSH_MS);
+  dropLoggers(state);
   if (state.pidfile !== undefined) removeLeftovers(state.pidfile);
   exit(state.exitStatus);
 }
@@ -275,7 +273,7 @@ function removeFiles(state: MonitorState): boolean {
   // All that the daemon has written comes before what we say of it, and is in
   // its file when whoever has told us to end sees that we did.
   stopRelay();
-  dropLoggers(state, LAST_FLUSH_MS);
+  dropLoggers(state);
   // The last word, for whoever has the file open, and for a service manager:
   // the daemon may have ended as soon as it was told to.
   publish(state);
@@ -301,8 +299,8 @@ function noteEnd(
     uptime: state.startedAt === undefined
       ? undefined
       : Math.max(0, Date.now() - state.startedAt),
-    stderr: undefined,
   };
+  state.lastWords = undefined;
 }
 
 /**

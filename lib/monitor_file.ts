@@ -120,6 +120,8 @@ export interface OutputRecord extends OutputFile {
    * daemon does.
    */
   readonly logger: number | undefined;
+  /** What that cannot do. */
+  readonly trouble: string | undefined;
 }
 
 const VERSIONED: Decoder<{ version: number }> = fields({ version: integer(1) });
@@ -151,6 +153,7 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
       file: bytes,
       count: integer(0),
       logger: optional(integer(0)),
+      trouble: optional(text),
     })),
   ),
 });
@@ -292,17 +295,18 @@ export function encodeMonitorRecord(
     version: VERSION,
     ...record,
     name: cut(name),
-    lastEnd: lastEnd && {
-      ...lastEnd,
-      text: cut(lastEnd.text),
-      stderr: lastEnd.stderr && cut(lastEnd.stderr),
-    },
+    lastEnd: lastEnd && { ...lastEnd, text: cut(lastEnd.text) },
     lastStart: lastStart &&
       { ...lastStart, text: lastStart.text && cut(lastStart.text) },
     command: cutList(record.command),
     logFile: logFile && cut(logFile, 4 * LONGEST_TEXT),
     // Not cut: a shorter name is another file's, and none longer can be opened.
-    outputs: encodeParts(record.outputs),
+    outputs: encodeParts(
+      record.outputs.map((output) => ({
+        ...output,
+        trouble: output.trouble && cut(output.trouble),
+      })),
+    ),
   });
   const bytes = toBytes(`{"check":${checksum(content)},${content.slice(1)}`);
   const blocks = Math.ceil((bytes.length + 1) / BLOCK_SIZE) * BLOCK_SIZE;

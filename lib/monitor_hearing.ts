@@ -6,13 +6,14 @@
 import { endedChild, waitpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
+import { hearOfTrouble } from "./logger_trouble.ts";
 import { loggerEnded } from "./loggers.ts";
 import { clears } from "./monitor_clearing.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { dispatch } from "./monitor_table.ts";
 import { readMessages, type Said } from "./notify_socket.ts";
 import { isReady, speaksItself } from "./readiness.ts";
-import { REQUEST_SIGNALS, requestOf } from "./request.ts";
+import { REQUEST_SIGNALS, requestOf, TROUBLE_SIGNAL } from "./request.ts";
 import { readStartup } from "./startup.ts";
 import { HUNG, isWatched, startInterval } from "./watchdog.ts";
 
@@ -29,6 +30,9 @@ export function handleSignals(state: MonitorState): void {
     if (request !== undefined) {
       dispatch(state, request);
       continue;
+    }
+    if (received.signal === TROUBLE_SIGNAL) {
+      hearOfTrouble(state, received.value);
     }
     const isOurs = received.signal === Signal.SIGCHLD ||
       REQUEST_SIGNALS.includes(received.signal);

@@ -253,6 +253,8 @@ function outputsOf({ command, loggers }: MonitorState): OutputRecord[] {
     ...file,
     count: logging?.rotate?.count ?? 0,
     logger: loggers[i]?.pid,
+    trouble: loggers[i]?.troubles.map(({ text }) => text).join(", ") ||
+      undefined,
   }));
 }
 

@@ -30,6 +30,7 @@ import {
   KILL_MODES,
   type KillMode,
   type Logger,
+  type LoggerTrouble,
   type Logging,
   MONITOR_PHASES,
   type MonitorState,
@@ -54,7 +55,6 @@ export const DAEMON_END: Decoder<DaemonEnd> = fields<DaemonEnd>({
   text,
   at: time,
   uptime: optional(time),
-  stderr: optional(text),
 });
 
 /** How a start came out. */
@@ -152,6 +152,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     everReady: boolean,
     startedAt: optional(time),
     lastEnd: optional(DAEMON_END),
+    lastWords: optional(text),
     lastStart: optional(START_OUTCOME),
     told: optional(SIGNAL),
     stoppedAt: optional(time),
@@ -202,6 +203,10 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
         readFd: integer(0),
         writeFd: integer(0),
         ackFd: integer(0),
+        troubles: orElse<readonly LoggerTrouble[]>(
+          [],
+          listOf(fields<LoggerTrouble>({ kind: integer(0), text })),
+        ),
       })),
     ),
     monitorFd: orElse(-1, integer(-1)),

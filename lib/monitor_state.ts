@@ -126,6 +126,14 @@ export interface FilePlace {
   readonly size: bigint;
 }
 
+/** Something that a logger cannot do. */
+export interface LoggerTrouble {
+  /** The number by which it is told. */
+  readonly kind: number;
+  /** What it is, for people. */
+  readonly text: string;
+}
+
 /** A process that writes to a file what comes out of a pipe. */
 export interface Logger {
   /** The process; 0 when there is none. */
@@ -138,6 +146,8 @@ export interface Logger {
   readonly writeFd: number;
   /** An event descriptor by which the logger says that all is written. */
   readonly ackFd: number;
+  /** What it cannot do with its file: a message for each of `TROUBLES`. */
+  troubles: readonly LoggerTrouble[];
 }
 
 /** A command that was found, for a daemon that becomes it. */
@@ -192,8 +202,6 @@ export interface DaemonEnd {
   readonly at: number;
   /** How long it ran, in milliseconds. */
   readonly uptime: number | undefined;
-  /** The last lines that it wrote to stderr, if they are known. */
-  readonly stderr: string | undefined;
 }
 
 /** How a start of a daemon came out, the first one or another. */
@@ -256,6 +264,11 @@ export interface MonitorState {
   startedAt: number | undefined;
   /** How the last one ended. */
   lastEnd: DaemonEnd | undefined;
+  /**
+   * The last lines that it wrote to stderr, if they are known. The file that
+   * took them need not be readable by all who may read the monitor's.
+   */
+  lastWords: string | undefined;
   /** How the last start came out. */
   lastStart: StartOutcome | undefined;
   /** The signal by which the daemon was told to end, if it was. */

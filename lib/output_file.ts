@@ -8,13 +8,17 @@ import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, dup3, setBlocking } from "../ffi/descriptor.ts";
 import {
   checkMayMakeFiles,
+  checkMayWrite,
   type FileStat,
   fstat,
+  isDirectory,
+  isFifo,
   isRegularFile,
   isSameFile,
   isSymbolicLink,
   lstatFile,
   SLASH,
+  statFile,
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
@@ -103,26 +107,34 @@ function unfitness(
     return "not a regular file, which --log-rotate and --log-timestamps need";
   }
   // It renames what has the name, and reopens that.
-  if (isLink(file)) {
+  const named = lookAtName(file);
+  if (named !== undefined && isSymbolicLink(named)) {
     return "a symbolic link, which --log-rotate and --log-timestamps do not " +
       "follow: name the file";
   }
-  const oldest = Uint8Array.of(...file, ...toBytes(`.${rotate?.count ?? 1}`));
-  try {
-    isLink(oldest);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    return `too long to put .${rotate?.count} behind it (${error.reason})`;
+  // The longest name first.
+  for (let number = rotate?.count ?? 0; number > 0; number--) {
+    try {
+      const older = lookAtName(
+        Uint8Array.of(...file, ...toBytes(`.${number}`)),
+      );
+      if (older === undefined || !isDirectory(older)) continue;
+      return `${fromBytes(file)}.${number} is a directory, and would have to ` +
+        "be an older file of it";
+    } catch (error) {
+      if (!(error instanceof LibcError)) throw error;
+      return `too long to put .${number} behind it (${error.reason})`;
+    }
   }
+  return undefined;
 }
 
-function isLink(path: Uint8Array): boolean {
+function lookAtName(path: Uint8Array): FileStat | undefined {
   try {
-    return isSymbolicLink(lstatFile(path));
+    return lstatFile(path);
   } catch (error) {
     if (error instanceof LibcError && error.errno === Errno.ENOENT) {
-      return false;
+      return undefined;
     }
     throw error;
   }
@@ -132,6 +144,13 @@ function isLink(path: Uint8Array): boolean {
 function lookAtOutput(output: OutputFile): FileStat | undefined {
   const { file } = output;
   try {
+    const there = lookWithoutOpening(file);
+    if (there !== undefined && isFifo(there)) {
+      // Who reads it would see the end of what is written, and go. So that
+      // nobody does is only found out by the command's own process.
+      checkMayWrite(file);
+      return there;
+    }
     const fd = openForAppending(file, 0);
     try {
       return fstat(fd);
@@ -148,6 +167,16 @@ function lookAtOutput(output: OutputFile): FileStat | undefined {
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     throw failure(output, new LibcError("open", error.errno));
+  }
+}
+
+function lookWithoutOpening(path: Uint8Array): FileStat | undefined {
+  try {
+    return statFile(path);
+  } catch (error) {
+    // Whoever opens it hears what is wrong.
+    if (error instanceof LibcError) return undefined;
+    throw error;
   }
 }
 

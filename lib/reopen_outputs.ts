@@ -11,6 +11,8 @@ import {
   type FileStat,
   isRegularFile,
   isSameFile,
+  isSymbolicLink,
+  lstatFile,
   statFile,
 } from "../ffi/file.ts";
 import { inotifyCloses } from "../ffi/inotify.ts";
@@ -20,6 +22,7 @@ import { bootTime } from "../ffi/wait.ts";
 import { type Achieved, ActionFailure, seconds } from "./action.ts";
 import { type DaemonOutput, outputsOf } from "./daemon_outputs.ts";
 import { isDaemonOf } from "./daemon_state.ts";
+import { foreignness } from "./foreign_file.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import {
   DaemonHold,
@@ -143,6 +146,12 @@ function* reopenBy(
       closes.forEach(dropEvents);
       if (hasEnded(logger)) return false;
       if (hasOnly(pid, file)) return true;
+      const why = unfitness(pid, file);
+      if (why !== undefined) {
+        throw new ActionFailure(
+          `its logger does not open ${fromBytes(file)} (${why}), not reopened`,
+        );
+      }
       if (bootTime() >= deadline) return false;
       yield nextClose(logger, closes, deadline);
     }
@@ -167,10 +176,20 @@ function nextClose(
  * opens the new one before it closes the old one.
  */
 function hasOnly(pid: number, path: Uint8Array): boolean {
-  const named = statIfThere(path);
+  const named = statIfThere(path, lstatFile);
   const files = filesOf(pid);
   return named !== undefined && files.length > 0 &&
     files.every(({ stat }) => isSameFile(stat, named));
+}
+
+/** Why a logger does not open what has its file's name. */
+function unfitness(pid: number, path: Uint8Array): string | undefined {
+  const stat = statIfThere(path, lstatFile);
+  const { uid } = statIfThere(`/proc/${pid}`) ?? {};
+  if (stat === undefined || uid === undefined) return undefined;
+  if (isSymbolicLink(stat)) return "it is a symbolic link; remove it";
+  if (!isRegularFile(stat)) return "it is not a regular file; remove it";
+  return foreignness(path, stat, uid);
 }
 
 /** The regular files that a process has open. */
@@ -202,9 +221,12 @@ function dropEvents(fd: number): void {
   }
 }
 
-function statIfThere(path: string | Uint8Array): FileStat | undefined {
+function statIfThere(
+  path: string | Uint8Array,
+  look: typeof statFile = statFile,
+): FileStat | undefined {
   try {
-    return statFile(path);
+    return look(path);
   } catch (error) {
     if (error instanceof LibcError && error.errno === Errno.ENOENT) {
       return undefined;

@@ -23,8 +23,17 @@ export type MonitorRequest =
 export const SIGNAL_OF = { stop: 35, restart: 36 } as const;
 const KINDS = ["stop", "restart"] as const;
 
-/** The signals by which a monitor is asked; they are never passed on. */
-export const REQUEST_SIGNALS: readonly number[] = Object.values(SIGNAL_OF);
+/** By this one a logger tells its monitor of trouble. */
+export const TROUBLE_SIGNAL = 37;
+
+/**
+ * The signals by which a monitor is asked or told something; they are never
+ * passed on.
+ */
+export const REQUEST_SIGNALS: readonly number[] = [
+  ...Object.values(SIGNAL_OF),
+  TROUBLE_SIGNAL,
+];
 
 /**
  * What a signal asks for.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromBytes } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
 import { isThere } from "../ffi/file.ts";
 import { readProcess } from "../ffi/process_table.ts";
@@ -192,6 +193,7 @@ function* endHeld(
   const group = killGroup
     ? GroupHold.take(held)
     : holdOrphanedParts(held, last, say);
+  const watch = monitor && MonitorWatch.start(pidfile, monitor);
   try {
     if (monitor !== undefined) {
       signalIfThere(
@@ -204,11 +206,26 @@ function* endHeld(
     const members = group?.members ?? [];
     for (const member of members) sendSignal(member, signal);
     const all = [...held.pidfds, ...members.map(({ pidfd }) => pidfd)];
-    if (yield* allEnd(all, deadline)) return "stopped";
+    if (yield* allEnd(all, deadline)) {
+      if (watch !== undefined) warnOfLate(watch.look().record, say);
+      return "stopped";
+    }
     yield* forceEnd(pidfile, held, group, how, say);
     return "killed";
   } finally {
+    watch?.stop();
     group?.release();
+  }
+}
+
+/** The last word of a monitor names those loggers that have not written all. */
+function warnOfLate({ outputs }: MonitorRecord, say: Say): void {
+  for (const { file, logger = 0 } of outputs) {
+    if (logger === 0) continue;
+    say.warn(
+      `output still on its way to ${fromBytes(file)}: logger pid ${logger} ` +
+        "goes on",
+    );
   }
 }
 

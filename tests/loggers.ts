@@ -194,6 +194,13 @@ export class TestLogger {
     return (readIfAny(this.#ackFd, new Uint8Array(ATOMIC)) ?? 0) / 8;
   }
 
+  /** What it has answered, if it has since this was asked. */
+  answer(): bigint | undefined {
+    const words = new BigUint64Array(1);
+    const length = readIfAny(this.#ackFd, new Uint8Array(words.buffer));
+    return length === undefined ? undefined : words[0];
+  }
+
   /**
    * What it waits for: more, for some seconds; more, for as long as it takes;
    * or that there is room for what it has read.

@@ -3,8 +3,10 @@
  *
  * @module
  */
-import { fromBytes } from "../../ffi/c_string.ts";
-import { absolutePath } from "../../ffi/file.ts";
+import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { absolutePath, isSameFile, SLASH, statFile } from "../../ffi/file.ts";
+import { LibcError } from "../../ffi/libc.ts";
+import { directoryOf } from "../foreign_file.ts";
 import type { Logging, OutputFile, Outputs } from "../monitor_state.ts";
 import {
   type GivenOption,
@@ -77,11 +79,6 @@ export function readOutputs(
     );
   }
   if (has("detach")) refuseOwnFds(files);
-  const [first, second] = files;
-  if (first !== undefined && second !== undefined && logging !== undefined) {
-    refuseOverlap(first, second, logging);
-    refuseOverlap(second, first, logging);
-  }
   return { files, logging };
 }
 
@@ -155,20 +152,67 @@ function refuseOwnFds(files: readonly OutputFile[]): void {
   );
 }
 
-/** A logger would take the other's file for an older one of its own. */
-function refuseOverlap(
-  { file }: OutputFile,
-  other: OutputFile,
-  { rotate }: Logging,
+/**
+ * Refuses files that a logger would take for its own: it would rename them.
+ *
+ * @param outputs Where what the command writes goes.
+ * @param logFile tend's own log.
+ * @throws {UsageError} When there is such a file; names its option.
+ */
+export function refuseOverlaps(
+  { files, logging }: Outputs,
+  logFile: Uint8Array | undefined,
 ): void {
-  const suffix = other.file.subarray(file.length);
-  const [, number] = /^\.([1-9]\d*)$/.exec(fromBytes(suffix)) ?? [];
-  const isOlder = isSame(file, other.file.subarray(0, file.length)) &&
-    number !== undefined && Number(number) <= (rotate?.count ?? 0);
-  if (!isOlder) return;
-  throw new UsageError(
-    `option ${optionOf(other)}: that is an older file of ${fromBytes(file)}`,
-  );
+  const others = files.map((output) => ({
+    option: optionOf(output),
+    file: output.file,
+  }));
+  if (logFile !== undefined) {
+    const option = `--log-file=${fromBytes(logFile)}`;
+    others.push({ option, file: logFile });
+  }
+  const count = logging?.rotate?.count ?? 0;
+  for (const { file } of files) {
+    for (const other of others) {
+      if (other.file === file || count === 0) continue;
+      const number = numberOf(file, other.file);
+      if (number === undefined || number > count) continue;
+      const what = number === 0 ? "rotated as" : "an older file of";
+      throw new UsageError(
+        `option ${other.option}: that is ${what} ${fromBytes(file)}`,
+      );
+    }
+  }
+}
+
+/**
+ * Which of a file's older ones another is, by its name: 0 for the file itself,
+ * `undefined` for none.
+ */
+function numberOf(file: Uint8Array, other: Uint8Array): number | undefined {
+  const [name, otherName] = [file, other].map((path) =>
+    fromBytes(path.subarray(path.lastIndexOf(SLASH) + 1))
+  ) as [string, string];
+  if (!otherName.startsWith(name) || !isInSameDirectory(file, other)) {
+    return undefined;
+  }
+  const suffix = otherName.slice(name.length);
+  if (suffix === "") return 0;
+  const [, number] = /^\.([1-9]\d*)$/.exec(suffix) ?? [];
+  return number === undefined ? undefined : Number(number);
+}
+
+function isInSameDirectory(file: Uint8Array, other: Uint8Array): boolean {
+  const [a, b] = [file, other].map(directoryOf);
+  try {
+    return isSameFile(statFile(a!), statFile(b!));
+  } catch (error) {
+    // Of one that is not there its option is refused, or it is made.
+    if (error instanceof LibcError) {
+      return fromBytes(toBytes(a!)) === fromBytes(toBytes(b!));
+    }
+    throw error;
+  }
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

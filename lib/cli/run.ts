@@ -27,7 +27,7 @@ import { setLevels } from "../vlog_levels.ts";
 import { setLogFile } from "../vlog_sinks.ts";
 import { becomeCommand } from "./command.ts";
 import { findCommand } from "./find_command.ts";
-import { readOutputs } from "./output_options.ts";
+import { readOutputs, refuseOverlaps } from "./output_options.ts";
 import { rehearse } from "./rehearsal.ts";
 import { parseReady, parseWatchdog } from "./ready_option.ts";
 import {
@@ -102,7 +102,7 @@ interface Request {
   readonly flags: ReadonlySet<string>;
   readonly pidfileName: string;
   readonly pidfile: string | undefined;
-  readonly logFile: CString | undefined;
+  readonly logFile: Uint8Array | undefined;
   readonly isDefaultLog: boolean;
   readonly sleepAfter: number | undefined;
   readonly restarting: Restarting;
@@ -288,15 +288,17 @@ function readOptions(
   const name = last("name") ?? commandName;
   if (flags.has("name")) checkName(name);
   const pidfileName = last("pidfile") ?? `${name}.pid`;
+  const logFile = flags.has("log-file")
+    // The working directory is another by the time of the first message.
+    ? absolutePath(last("log-file") ?? join(logdir(), `${name}.log`))
+    : undefined;
+  if (outputs !== undefined) refuseOverlaps(outputs, logFile);
   return {
     name,
     flags,
     pidfileName,
     pidfile: flags.has("pidfile") ? makePidfileName(pidfileName) : undefined,
-    logFile: flags.has("log-file")
-      // The working directory is another by the time of the first message.
-      ? absolutePath(last("log-file") ?? join(logdir(), `${name}.log`))
-      : undefined,
+    logFile,
     isDefaultLog: last("log-file") === undefined,
     sleepAfter: parseSleepAfter(last("sleep-after")),
     restarting,

@@ -137,7 +137,6 @@ function toObject(
     lastEnd: record?.lastEnd === undefined ? null : {
       ...record.lastEnd,
       uptime: record.lastEnd.uptime ?? null,
-      stderr: record.lastEnd.stderr ?? null,
     },
     lastStart: lastStart === undefined
       ? null
@@ -152,6 +151,7 @@ function toObject(
       ...output,
       file: fromBytes(output.file),
       logger: output.logger ?? null,
+      trouble: output.trouble ?? null,
     })) ?? null,
   };
 }

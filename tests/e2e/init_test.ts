@@ -1,6 +1,6 @@
 /** The first process of a PID namespace, as of a container. */
 import { assertEquals } from "@std/assert/equals";
-import { childrenOf, isAlive, titleOf } from "../proc.ts";
+import { childrenOf, isAlive, signalsIn, titleOf } from "../proc.ts";
 import { type Running, Sandbox, TEND } from "../sandbox.ts";
 
 /** A namespace of its own; an ordinary user needs one for users, too. */
@@ -120,4 +120,53 @@ Deno.test({
       [5, "touch: cannot touch '/x': Read-only file system\n"],
     );
   },
+});
+
+/** Has the first process of a namespace end while its logger is stopped. */
+async function startStuck(
+  box: Sandbox,
+): Promise<{ running: Running; tend: number; logger: number }> {
+  const script = "until [ -e go ]; do sleep 0.01; done; seq 1 5000; exit 5";
+  const { running, tend } = await startAsInit(
+    box,
+    ...["--monitor", "--output=all", "--log-rotate=10K,99", "--", "sh", "-c"],
+    script,
+  );
+  const logger = await box.until(
+    "there is a logger",
+    () => childrenOf(tend).find((pid) => titleOf(pid).includes("logging to")),
+  );
+  Deno.kill(logger, "SIGSTOP");
+  Deno.writeTextFileSync(box.path("go"), "");
+  await box.until(
+    "it says that it waits",
+    () => running.stderr().includes(`output still on its way`),
+  );
+  return { running, tend, logger };
+}
+
+Deno.test("tend as the first process waits until all that COMMAND wrote is in its file", async () => {
+  await using box = await Sandbox.create();
+  const { running, logger } = await startStuck(box);
+  Deno.kill(logger, "SIGCONT");
+  const { code } = await running.finished();
+  const texts = ["all.2", "all.1", "all"].map((name) =>
+    box.read(box.path(name)) ?? ""
+  );
+  assertEquals(code, 5);
+  const numbers = Array.from({ length: 5000 }, (_, i) => `${i + 1}\n`);
+  assertEquals(texts.join("") === numbers.join(""), true);
+});
+
+Deno.test("tend as the first process waits for its logger no more when it is told to end twice", async () => {
+  await using box = await Sandbox.create();
+  const { running, tend } = await startStuck(box);
+  Deno.kill(tend, "SIGTERM");
+  await box.until(
+    "it is taken",
+    () => signalsIn(tend, "ShdPnd").length === 0,
+  );
+  assertEquals(isAlive(tend), true);
+  Deno.kill(tend, "SIGTERM");
+  assertEquals((await running.finished()).code, 5);
 });

@@ -3,6 +3,7 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { basename } from "@std/path/basename";
 import {
   LOGGED,
   logged,
@@ -120,11 +121,18 @@ Deno.test("tend --log-timestamps has a logger that nothing but SIGKILL and the e
     file: new TextEncoder().encode(box.path("all")),
     count: 0,
     logger: logger!,
+    trouble: undefined,
   }]);
   const { stdout } = await box.tend("status", "--json", "web");
   const [status] = JSON.parse(stdout);
   assertEquals([status.pid, status.outputs], [daemon, [
-    { streams: "both", file: box.path("all"), count: 0, logger },
+    {
+      streams: "both",
+      file: box.path("all"),
+      count: 0,
+      logger,
+      trouble: null,
+    },
   ]]);
   const group = (pid: number) => box.read(`/proc/${pid}/stat`)!.split(" ")[4];
   assertEquals(group(logger!), String(logger));
@@ -154,6 +162,7 @@ Deno.test("tend --log-timestamps gives nobody a descriptor that is not theirs", 
     [
       ...["/dev/null", "/dev/null", "/dev/null", box.path("all")],
       ...["anon_inode:[eventfd]", "anon_inode:[signalfd]", "pipe"],
+      "anon_inode:[pidfd]",
     ].sort(),
   );
   const fds = fdsOf(first);
@@ -184,6 +193,18 @@ const WRITES = [
   'until [ -e "$0" ]; do sleep 0.01; done; seq 1 20000; exec sleep 600',
 ];
 
+/** Waits until a child of a daemon waits for room in the pipe. */
+async function untilFull(box: Sandbox, daemon: number): Promise<void> {
+  await box.until(
+    "COMMAND waits for room",
+    () =>
+      childrenOf(daemon).some((pid) =>
+        box.read(`/proc/${pid}/syscall`)?.startsWith("1 0x1 ") ||
+        box.read(`/proc/${pid}/wchan`)?.includes("pipe")
+      ),
+  );
+}
+
 for (const sleepAfter of ["never", "0"]) {
   Deno.test(`tend --sleep-after=${sleepAfter} loses nothing when a logger is killed`, async () => {
     await using box = await Sandbox.create();
@@ -199,14 +220,7 @@ for (const sleepAfter of ["never", "0"]) {
     Deno.kill(first, "SIGSTOP");
     await box.until("it has stopped", () => look(first)?.state === "T");
     Deno.writeTextFileSync(box.path("go"), "");
-    await box.until(
-      "COMMAND waits for room",
-      () =>
-        childrenOf(daemon).some((pid) =>
-          box.read(`/proc/${pid}/syscall`)?.startsWith("1 0x1 ") ||
-          box.read(`/proc/${pid}/wchan`)?.includes("pipe")
-        ),
-    );
+    await untilFull(box, daemon);
     Deno.kill(first, "SIGKILL");
     const second = await loggerOf(box, first);
     await untilWritten(box, numbers(20000));
@@ -252,6 +266,7 @@ Deno.test("a logger outlives its monitor that has ended, with what COMMAND has l
   await box.tend(...options, "--", "sh", "-c", script, box.path("go"));
   const logger = await loggerOf(box);
   const monitor = parentOf(logger);
+  await box.until("it has begun", () => allOf(box).endsWith("early\n"));
   Deno.kill(box.pidfile("web.pid")!, "SIGTERM");
   await box.until("the monitor has ended", () => !isAlive(monitor));
   assert(isAlive(logger));
@@ -275,15 +290,63 @@ Deno.test("tend stop returns when all that COMMAND wrote is in its file", async 
   }
 });
 
-Deno.test("tend stop does not wait for a logger that does not answer", async () => {
+Deno.test("tend stop does not wait for a logger that does not answer, and says so", async () => {
   await using box = await Sandbox.create();
   await box.tend(...LOGGED, ...STAMPED, "--", "sleep", "600");
   const logger = await loggerOf(box);
   Deno.kill(logger, "SIGSTOP");
-  const { code } = await box.tend("stop", "web");
-  assertEquals([code, box.runFiles()], [0, []]);
+  const late = `output still on its way to ${box.path("all")}: logger pid ` +
+    `${logger} goes on`;
+  assertEquals(
+    [await box.tend("stop", "web"), box.runFiles()],
+    [{ code: 0, stdout: "", stderr: `tend: web: ${late}\n` }, []],
+  );
+  await logged(box, `WARN|${late}\n`);
   Deno.kill(logger, "SIGCONT");
   await box.until("it has ended", () => !isAlive(logger));
+});
+
+/** Writes so many lines at its end, and some words. */
+const LAST_WORDS = [
+  ...[
+    "sh",
+    "-c",
+    'trap "seq 1 $0; exit" TERM; echo begun; ' +
+    "while :; do sleep 0.01; done",
+  ],
+];
+
+Deno.test("tend stop loses nothing when a logger was killed, too soon for another at once", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...LOGGED, ...ROTATED, "--", ...LAST_WORDS, "5000");
+  await box.until("it has begun", () => allOf(box) === "begun\n");
+  Deno.kill(await loggerOf(box), "SIGKILL");
+  const { code } = await box.tend("stop", "web");
+  assertEquals(code, 0);
+  assert(allOf(box).endsWith(numbers(5000)));
+});
+
+Deno.test("a monitor that ends loses nothing when a logger is killed with the daemon", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(...LOGGED, ...ROTATED, "--", ...WRITES, box.path("go"));
+  const daemon = box.pidfile("web.pid")!;
+  const [logger, monitor] = [await loggerOf(box), parentOf(daemon)];
+  Deno.kill(logger, "SIGSTOP");
+  await box.until("it has stopped", () => look(logger)?.state === "T");
+  Deno.writeTextFileSync(box.path("go"), "");
+  await untilFull(box, daemon);
+  // None of this is waited for before the last.
+  Deno.kill(monitor, "SIGSTOP");
+  await box.until("it has stopped", () => look(monitor)?.state === "T");
+  const writers = childrenOf(daemon);
+  Deno.kill(daemon, "SIGKILL");
+  Deno.kill(logger, "SIGKILL");
+  Deno.kill(monitor, "SIGCONT");
+  await box.until("the monitor has ended", () => !isAlive(monitor));
+  await box.until("nobody is left", () => box.processes().length === 0);
+  writers.forEach((pid) => assert(!isAlive(pid)));
+  const text = allOf(box);
+  assert(text.length > 10_000 && numbers(20000).startsWith(text));
 });
 
 Deno.test("loggers stay through crashes, restarts and the sleep of their monitor", async () => {
@@ -321,6 +384,92 @@ Deno.test("tend --log-timestamps starts where the working directory and /proc/se
     `--output=../all --log-timestamps -- sh -c 'echo here; exec sleep 600'`;
   assertEquals((await box.run(["sh", "-c", script])).code, 0);
   await box.until("it is written", () => allOf(box).endsWith("here\n"));
+});
+
+/** Writes a line again and again. */
+const WRITES_ON = ["sh", "-c", "while :; do echo a line; sleep 0.01; done"];
+
+for (const sleepAfter of ["never", "0"]) {
+  Deno.test(`tend --sleep-after=${sleepAfter} tells of a file that cannot be rotated, once, and of its end`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(
+      ...[...LOGGED, `--sleep-after=${sleepAfter}`, "--stderr=err"],
+      ...["--stdout=all", "--log-rotate=100,2", "--", ...WRITES_ON],
+    );
+    await loggerOf(box);
+    const tooMuch = box.path("all.2");
+    const file = box.path("all");
+    const trouble = `logging to ${file}: rotation failed (Is a directory), ` +
+      "trying again";
+    await box.until("it rotates", () => box.exists(tooMuch));
+    Deno.removeSync(tooMuch);
+    Deno.mkdirSync(tooMuch);
+    await logged(box, `WARN|${trouble}\n`);
+    await untilShown(
+      box,
+      "the trouble",
+      ({ outputs }) => outputs.some((output) => output.trouble === trouble),
+    );
+    const { stdout } = await box.tend("status", "web");
+    assertStringIncludes(stdout, trouble);
+    // Tried again meanwhile, and not told again.
+    const { size } = Deno.statSync(file);
+    await box.until("it grows", () => Deno.statSync(file).size > size + 2000);
+    Deno.removeSync(tooMuch);
+    const over = `INFO|logging to ${file}: rotation works again\n`;
+    await logged(box, over);
+    await untilShown(
+      box,
+      "no trouble",
+      ({ outputs }) => outputs.every((output) => output.trouble === undefined),
+    );
+    const log = box.read(box.path("log/web.log"))!;
+    assertEquals(log.split(trouble).length, 2);
+  });
+}
+
+Deno.test("tend tells that a logger cannot write", async () => {
+  await using box = await Sandbox.create();
+  const script = `ulimit -f 64; exec ${TEND} ${LOGGED.join(" ")} ` +
+    "--output=all --log-timestamps -- sh -c 'seq 1 20000; exec sleep 600'";
+  assertEquals((await box.run(["sh", "-c", script])).code, 0);
+  await logged(
+    box,
+    `WARN|logging to ${box.path("all")}: write failed (File too large), ` +
+      "waiting for room\n",
+  );
+  const monitor = parentOf(box.pidfile("web.pid")!);
+  for (const pid of [monitor, ...childrenOf(monitor)]) {
+    Deno.kill(pid, "SIGKILL");
+  }
+});
+
+Deno.test("tend --log-timestamps takes a name as long as any", async () => {
+  await using box = await Sandbox.create();
+  const name = "a".repeat(255);
+  const finished = await box.tend(
+    ...[`--output=${name}`, "--log-timestamps", "--", "echo", "here"],
+  );
+  assertEquals(finished, { code: 0, stdout: "", stderr: "" });
+  assertMatch(box.read(box.path(name))!, /Z here\n$/);
+});
+
+Deno.test("a logger writes beyond its caller's soft limit of file sizes", async () => {
+  await using box = await Sandbox.create();
+  const script =
+    `ulimit -S -f 64; exec ${TEND} --output=all --log-timestamps ` +
+    "-- seq 1 20000";
+  const { code } = await box.run(["sh", "-c", script]);
+  const lines = allOf(box).split("\n").map((line) => line.replace(STAMP, ""));
+  assertEquals([code, lines.join("\n") === numbers(20000)], [0, true]);
+});
+
+Deno.test("a logger rotates before its size where no file may be as large", async () => {
+  await using box = await Sandbox.create();
+  const script = `ulimit -f 64; exec ${TEND} --output=all --log-rotate=1M,99 ` +
+    "-- seq 1 20000";
+  const { code } = await box.run(["sh", "-c", script]);
+  assertEquals([code, allOf(box) === numbers(20000)], [0, true]);
 });
 
 for (
@@ -366,6 +515,21 @@ for (
       "option --stderr=BOX/a.9: that is an older file of BOX/a",
     ],
     [
+      ["--stdout=../BASE/a", "--stderr=a.2", "--log-rotate=1M"],
+      2,
+      "option --stderr=BOX/a.2: that is an older file of BOX/../BASE/a",
+    ],
+    [
+      ["--output=a", "--log-file=./a", "--log-rotate=1M"],
+      2,
+      "option --log-file=BOX/./a: that is rotated as BOX/a",
+    ],
+    [
+      ["--output=a", "--log-file=a.9", "--log-rotate=1M"],
+      2,
+      "option --log-file=BOX/a.9: that is an older file of BOX/a",
+    ],
+    [
       ["--output=/dev/null", "--log-timestamps"],
       1,
       "option --output=/dev/null: not a regular file, which --log-rotate and " +
@@ -384,6 +548,12 @@ for (
       "--output is",
     ],
     [
+      ["--output=file", "--log-rotate=1M,3"],
+      1,
+      "option --output=BOX/file: BOX/file.3 is a directory, and would have " +
+      "to be an older file of it",
+    ],
+    [
       [`--output=${"a".repeat(253)}`, "--log-rotate=1M,10"],
       1,
       `option --output=BOX/${"a".repeat(253)}: too long to put .10 behind it ` +
@@ -397,15 +567,23 @@ for (
     Deno.writeTextFileSync(box.path("file"), "");
     Deno.linkSync(box.path("file"), box.path("other"));
     Deno.symlinkSync("file", box.path("link"));
+    Deno.mkdirSync(box.path("file.3"));
     const before = [...Deno.readDirSync(box.dir)].length;
     const { code, stderr } = await box.tend(
-      ...["--pidfile=web.pid", "--log-file", ...options],
+      ...["--pidfile=web.pid", "--log-file"],
+      ...options.map((option) => option.replace("BASE", basename(box.dir))),
       ...["--", "touch", box.path("made")],
     );
     const hint = status === 2 ? ". Try 'tend --help'." : "";
     assertEquals(
       [code, stderr],
-      [status, `tend: ${message.replaceAll("BOX", box.dir)}${hint}\n`],
+      [
+        status,
+        `tend: ${
+          message.replaceAll("BOX", box.dir)
+            .replaceAll("BASE", basename(box.dir))
+        }${hint}\n`,
+      ],
     );
     // What the sandbox itself keeps of this run, and no more.
     assertEquals([...Deno.readDirSync(box.dir)].length, before + 2);

@@ -165,17 +165,10 @@ for (
       "option --stderr=BOX/file/b: open failed (Not a directory)",
     ],
     [["--stdout=."], 1, "option --stdout=BOX/.: open failed (Is a directory)"],
-    [
-      ["--stderr=fifo"],
-      1,
-      "option --stderr=BOX/fifo: open failed (No such device or address): " +
-      "a FIFO that nobody reads, or a socket",
-    ],
   ] as const
 ) {
   Deno.test(`tend ${options.join(" ")} is refused, and nothing is made`, async () => {
     await using box = await Sandbox.create();
-    await box.run(["mkfifo", box.path("fifo")]);
     Deno.writeTextFileSync(box.path("file"), "");
     const before = [...Deno.readDirSync(box.dir)].length;
     const { code, stderr } = await box.tend(
@@ -218,6 +211,36 @@ Deno.test("tend --output opens devices, FIFOs that are read, and what its caller
     "head -n 2 <&3";
   assertEquals(await box.run(["sh", "-c", script]), { ...expected, stdout });
 });
+
+for (const mode of [[], ["--pidfile"], MONITORED]) {
+  const tend = ["tend", ...mode].join(" ");
+
+  Deno.test(`${tend} --output=FIFO writes to who reads it until its end`, async () => {
+    await using box = await Sandbox.create();
+    await box.run(["mkfifo", box.path("fifo")]);
+    const reader = box.start(["cat", "fifo"]);
+    const { code, stderr } = await box.tend(
+      ...[...mode, "--output=fifo", "--", "sh", "-c", BOTH],
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals((await reader.finished()).stdout, "out\nerr\n");
+  });
+
+  Deno.test(`${tend} --output=FIFO is refused when nobody reads it`, async () => {
+    await using box = await Sandbox.create();
+    await box.run(["mkfifo", box.path("fifo")]);
+    const { code, stderr } = await box.tend(
+      ...[...mode, "--output=fifo", "--", "touch", box.path("made")],
+    );
+    const why = "open failed (No such device or address): a FIFO that nobody " +
+      "reads, or a socket";
+    assertEquals(
+      [code, stderr.split("\n")[0]],
+      [1, `tend: option --output=${box.path("fifo")}: ${why}`],
+    );
+    assertEquals(box.exists(box.path("made")), false);
+  });
+}
 
 Deno.test("tend --stderr leaves it to its caller that COMMAND cannot be executed", async () => {
   await using box = await Sandbox.create();

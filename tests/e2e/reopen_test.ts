@@ -130,6 +130,52 @@ Deno.test("tend reopen says that it was not done in time", async () => {
   Deno.kill(logger!, "SIGCONT");
 });
 
+for (
+  const { why, put } of [
+    {
+      why: "it is a symbolic link; remove it",
+      put: (log: string) => Deno.symlinkSync("old", log),
+    },
+    {
+      why: "it is not a regular file; remove it",
+      put: (log: string) => Deno.mkdirSync(log),
+    },
+    {
+      why: "it belongs to user 65534; remove it",
+      put: (log: string) => {
+        Deno.writeTextFileSync(log, "");
+        Deno.chownSync(log, 65534, 65534);
+      },
+    },
+  ]
+) {
+  Deno.test({
+    name: `tend reopen says at once of what has the file's name: ${why}`,
+    ignore: !IS_ROOT,
+    fn: async () => {
+      await using box = await Sandbox.create();
+      const directory = box.path("S");
+      Deno.mkdirSync(directory);
+      Deno.chmodSync(directory, 0o1777);
+      const [out, old] = [`${directory}/out`, `${directory}/old`];
+      const writer = await TestWriter.start(
+        box,
+        `--output=${out}`,
+        "--log-rotate=1G",
+      );
+      Deno.renameSync(out, old);
+      put(out);
+      assertEquals(
+        await box.tend("reopen", "--timeout=1h", "web"),
+        failed(`its logger does not open ${out} (${why}), not reopened`),
+      );
+      await writer.count(3, 1, "S/old");
+      const file = Deno.lstatSync(out);
+      assertEquals(file.isFile ? file.size : 0, 0);
+    },
+  });
+}
+
 Deno.test("tend reopen says that a daemon writes itself, and what to do", async () => {
   await using box = await Sandbox.create();
   await TestWriter.start(box, "--output=out");

@@ -63,6 +63,7 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     EINVAL: "Invalid argument",
     ENFILE: "Too many open files in system",
     EMFILE: "Too many open files",
+    EFBIG: "File too large",
     ENOSPC: "No space left on device",
     EROFS: "Read-only file system",
     EPIPE: "Broken pipe",
@@ -73,6 +74,7 @@ Deno.test("Errno has the numbers of this machine's kernel headers", () => {
     EREMOTE: "Object is remote",
     EAFNOSUPPORT: "Address family not supported by protocol",
     EALREADY: "Operation already in progress",
+    EDQUOT: "Disk quota exceeded",
     EINPROGRESS: "Operation now in progress",
   } satisfies Record<keyof typeof Errno, string>;
   const said = Object.entries(Errno).map(([name, n]) => [name, strerror(n)]);

@@ -52,6 +52,69 @@ for (const { machine, ignore } of MACHINES) {
   });
 }
 
+/** What others may have put in the place of a file that is to be reopened. */
+const PLANTED: Record<string, (log: string, box: Sandbox) => void> = {
+  "another user's file": (log) => {
+    Deno.writeTextFileSync(log, "");
+    Deno.chmodSync(log, 0o666);
+    Deno.chownSync(log, 65534, 65534);
+  },
+  "a second name": (log, box) => {
+    Deno.writeTextFileSync(box.path("secret"), "");
+    Deno.linkSync(box.path("secret"), log);
+  },
+};
+
+for (const { machine, ignore } of MACHINES) {
+  for (const [what, put] of Object.entries(PLANTED)) {
+    Deno.test({
+      name: `loggerImage() for ${machine} writes nothing to ${what} in a ` +
+        "directory of everybody's",
+      ignore: ignore || Deno.uid() !== 0,
+      fn: async () => {
+        await using box = await Sandbox.create();
+        Deno.mkdirSync(box.path("S"));
+        Deno.chmodSync(box.path("S"), 0o1777);
+        const rotation = { size: 4, count: 3 };
+        const file = "S/log";
+        using logger = await TestLogger.start(box, { machine, rotation, file });
+        const away = rename(box, logger);
+        put(logger.file, box);
+        logger.signal("SIGHUP");
+        await logger.write("a\nb\nc\n");
+        await logger.flush();
+        assertEquals([logger.text(), box.read(away)], ["", "a\nb\nc\n"]);
+        Deno.removeSync(logger.file);
+        do {
+          await logger.write("d\ne\n");
+          await logger.flush();
+        } while (logger.text(1) === undefined);
+        await logger.end();
+        const { mode, uid } = Deno.statSync(logger.file);
+        assertEquals([mode! & 0o7777, uid], [0o640, 0]);
+      },
+    });
+  }
+}
+
+Deno.test({
+  name: "loggerImage() reopens another user's file in a directory of nobody " +
+    "else's, and takes no mode from it",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const rotation = { size: 4, count: 3 };
+    using logger = await TestLogger.start(box, { rotation });
+    rename(box, logger);
+    PLANTED["another user's file"]!(logger.file, box);
+    logger.signal("SIGHUP");
+    await logger.write("a\nb\nc\n");
+    await logger.end();
+    assertEquals(logger.texts(), ["c\n", "a\nb\n"]);
+    assertEquals(Deno.statSync(logger.file).mode! & 0o7777, 0o640);
+  },
+});
+
 Deno.test("loggerImage() writes a line that has begun to its end before it reopens", async () => {
   await using box = await Sandbox.create();
   using logger = await TestLogger.start(box);

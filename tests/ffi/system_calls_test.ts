@@ -15,6 +15,7 @@ import {
 const CALLS: Record<SystemCall, true> = {
   madvise: true,
   read: true,
+  pidfd_send_signal: true,
   lseek: true,
   setitimer: true,
   kill: true,

@@ -93,8 +93,8 @@ export function anyState(random: Random): MonitorState {
       text: text(),
       at: time(),
       uptime: maybe(time),
-      stderr: maybe(text),
     })),
+    lastWords: maybe(text),
     lastStart: maybe(() => ({
       count: number(),
       pid: number(),
@@ -158,6 +158,7 @@ export function anyState(random: Random): MonitorState {
       readFd: fd(),
       writeFd: fd(),
       ackFd: fd(),
+      troubles: list(() => ({ kind: number(), text: text() })),
     })),
     monitorFd: random.pick([-1, fd()]),
     deadlineFd: fd(),

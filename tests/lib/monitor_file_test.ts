@@ -53,6 +53,7 @@ function anyRecord(random: Random): MonitorRecord {
         ),
         count: random.below(100),
         logger: random.pick([undefined, 1]),
+        trouble: random.pick([undefined, "write failed"]),
       },
     ]]),
   };
@@ -92,7 +93,7 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
     ...RECORD,
     name: long,
     command: Array(100_000).fill("\x01\u20ac"),
-    lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1, stderr: long },
+    lastEnd: { pid: 1, text: `a${long}`, at: 0, uptime: 1 },
     lastStart: { count: 1, pid: 1, ready: false, status: 1, text: long },
     logFile: `/${"\x01".repeat(4095)}`,
     outputs: (["stdout", "stderr"] as const).map((streams) => ({
@@ -100,6 +101,7 @@ Deno.test("encodeMonitorRecord() cuts what is long, and never in a character", a
       file: new Uint8Array(4095).fill(1),
       count: 1,
       logger: 1,
+      trouble: long,
     })),
   });
   assertEquals([bytes.length % 4096, bytes.length <= LARGEST_FILE], [0, true]);

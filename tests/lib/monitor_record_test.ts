@@ -115,11 +115,11 @@ Deno.test("decodeMonitorState() takes a record of a tend that had no monitor's f
 });
 
 Deno.test("decodeMonitorState() takes a record of a tend that had no loggers", () => {
-  const { loggers: _1, stderrFrom: _2, ...old } = asText(
+  const { loggers: _1, stderrFrom: _2, lastWords: _3, ...old } = asText(
     anyState(new Random(1)),
   );
-  const { loggers, stderrFrom } = decodeMonitorState(old);
-  assertEquals([loggers, stderrFrom], [[], undefined]);
+  const { loggers, stderrFrom, lastWords } = decodeMonitorState(old);
+  assertEquals([loggers, stderrFrom, lastWords], [[], undefined, undefined]);
 });
 
 Deno.test("decodeMonitorState() takes a record of a tend that gave a command no surroundings", () => {

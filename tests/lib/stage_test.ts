@@ -327,7 +327,15 @@ Deno.test("takeStage() refuses a monitor's whose daemon is not its child", () =>
 function openLogger(changes: Partial<Logger>): Logger {
   const [{ readFd, writeFd }, ackFd] = [pipe2(), eventfd()];
   for (const fd of [readFd, writeFd, ackFd]) setCloseOnExec(fd, false);
-  return { pid: 0, since: 1.5, readFd, writeFd, ackFd, ...changes };
+  return {
+    pid: 0,
+    since: 1.5,
+    readFd,
+    writeFd,
+    ackFd,
+    troubles: [],
+    ...changes,
+  };
 }
 
 Deno.test("takeStage() takes a monitor's with loggers, whose descriptors are closed on exec", () => {
