@@ -23,6 +23,7 @@ const libc = bind({
     parameters: ["i32", /* pid_t */ "i32" /* pid_t pgid */],
     result: "i32",
   },
+  getsid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
   getpgid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
   kill: { parameters: ["i32", /* pid_t */ "i32" /* int sig */], result: "i32" },
   sigqueue: {
@@ -136,6 +137,15 @@ export function setsid(): number {
 export function isInOurGroup(pid: number): boolean {
   const group = libc.getpgid(pid);
   return group === -1 || group === libc.getpgid(0);
+}
+
+/**
+ * Asks whether this process leads its session.
+ *
+ * @returns Whether it does.
+ */
+export function leadsSession(): boolean {
+  return libc.getsid(0) === libc.getpid();
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isInOurGroup } from "../ffi/process.ts";
+import { isInOurGroup, leadsSession } from "../ffi/process.ts";
 import { type ReceivedSignal, Signal } from "../ffi/signal.ts";
 import { bootTime } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
@@ -135,7 +135,9 @@ const TABLE: {
   },
   backingOff: {
     signal: (state, { received }) => {
-      if (STOP_SIGNALS.includes(received.signal)) giveUp(state);
+      const isWish = STOP_SIGNALS.includes(received.signal);
+      // Without its terminal there is no other, as there is no command to ask.
+      if (isWish || isHangup(received)) giveUp(state);
     },
     ready: impossible,
     ended: impossible,
@@ -233,10 +235,10 @@ export function abandonStart(state: MonitorState): void {
 
 function passOnAndNote(
   state: MonitorState,
-  { received: { signal, fromKernel } }: { received: ReceivedSignal },
+  { received }: { received: ReceivedSignal },
 ): void {
-  // The terminal has sent it to the whole process group.
-  const hasIt = fromKernel && isInOurGroup(state.daemonPid);
+  const { signal } = received;
+  const hasIt = reachedDaemon(state, received);
   if (!STOP_SIGNALS.includes(signal)) {
     if (!hasIt) passOn(signal, state.daemonPid);
     return;
@@ -252,12 +254,32 @@ function passOnAndNote(
   tellToEnd(state, state.stopSignal ?? signal);
 }
 
+/** Whether the terminal is gone. */
+function isHangup({ signal, fromKernel }: ReceivedSignal): boolean {
+  return fromKernel && signal === Signal.SIGHUP;
+}
+
+/**
+ * Whether the terminal has sent a signal to the whole process group, with the
+ * daemon in it. When it goes, it tells the leader of the session alone; the
+ * others hear of it only when that has ended.
+ */
+function reachedDaemon(
+  { daemonPid }: MonitorState,
+  received: ReceivedSignal,
+): boolean {
+  if (isHangup(received) && leadsSession()) return false;
+  return received.fromKernel && isInOurGroup(daemonPid);
+}
+
 function noteWhileClearing(
   state: MonitorState,
-  { received: { signal } }: { received: ReceivedSignal },
+  { received }: { received: ReceivedSignal },
 ): void {
   const { clearing, daemonPid } = state;
-  if (clearing === undefined || !STOP_SIGNALS.includes(signal)) return;
+  if (clearing === undefined) return;
+  if (isHangup(received)) clearing.phase = "stopping";
+  if (!STOP_SIGNALS.includes(received.signal)) return;
   clearing.phase = "stopping";
   if (noteStop(state) !== "now") return;
   vlog.warn(`told to end once more, killing what pid ${daemonPid} has left`);

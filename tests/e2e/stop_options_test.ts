@@ -1,6 +1,5 @@
 /** By which signal a command is told to end, and how long it has for that. */
 import { assertEquals } from "@std/assert/equals";
-import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { insist, leaving, PLACES, startLeaving } from "../leftovers.ts";
 import { LOGGED, logged, MONITORED, shown, untilAsleep } from "../monitored.ts";
@@ -149,59 +148,6 @@ for (const option of [[], ["--sleep-after=0"]]) {
     },
   );
 }
-
-/** Runs a command on a terminal of its own, where ^C is typed when it is there. */
-async function typeInterrupt(
-  box: Sandbox,
-  times: number,
-  command: readonly string[],
-): Promise<{ code: number; output: string }> {
-  const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
-  const script = `(until test -s "$1"; do sleep 0.01; done; ` +
-    `i=0; while test $i -lt ${times}; do printf '\\003'; sleep 0.2; ` +
-    `i=$((i+1)); done; until test -e "$2"; do sleep 0.01; done) | ` +
-    `script -qec "$3" typescript; echo $? >"$4"; touch "$2"`;
-  const [there, over, code] = ["there", "over", "code"].map((name) =>
-    box.path(name)
-  );
-  const inner = `${words.join(" ")}; c=$?; touch '${over}'; exit $c`;
-  const { stdout } = await box.run(
-    ["sh", "-c", script, "sh", there!, over!, inner, code!],
-  );
-  return { code: Number(box.read(code!)), output: stdout };
-}
-
-for (const options of [[], ["--stop-signal=QUIT"]]) {
-  Deno.test(
-    `tend ${options} in the foreground leaves Ctrl-C to COMMAND`.replace(
-      "  ",
-      " ",
-    ),
-    async () => {
-      await using box = await Sandbox.create();
-      const traps = 'trap "echo INT; sleep 0.1; exit 3" INT; ' +
-        'trap "echo QUIT; exit 4" QUIT; trap "echo TERM; exit 5" TERM; ';
-      const shell = `${traps}echo >>"$1"; while :; do sleep 0.01; done`;
-      const { code, output } = await typeInterrupt(box, 1, [
-        ...[TEND, "--pidfile=web.pid", ...options, ...QUIET, "--"],
-        ...["sh", "-c", shell, "sh", box.path("there")],
-      ]);
-      assertEquals(code, 3);
-      assertMatch(output, /INT\r\n$/);
-      assertEquals(output.match(/INT|QUIT|TERM/g), ["INT"]);
-    },
-  );
-}
-
-Deno.test("tend in the foreground kills COMMAND at the second Ctrl-C", async () => {
-  await using box = await Sandbox.create();
-  const shell = 'trap "" INT; echo >>"$1"; while :; do sleep 0.01; done';
-  const { code } = await typeInterrupt(box, 2, [
-    ...[TEND, "--pidfile=web.pid", ...QUIET, "--"],
-    ...["sh", "-c", shell, "sh", box.path("there")],
-  ]);
-  assertEquals(code, 137);
-});
 
 for (
   const [options, message] of [

@@ -1,0 +1,109 @@
+/** What a terminal does to tend in the foreground, and to its command. */
+import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { untilAsleep, untilShown } from "../monitored.ts";
+import { isAlive } from "../proc.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+
+const QUIET = ["-v=console:off", "-v=syslog:off"];
+
+/** Runs a command on a terminal of its own, where ^C is typed when it is there. */
+async function typeInterrupt(
+  box: Sandbox,
+  times: number,
+  command: readonly string[],
+): Promise<{ code: number; output: string }> {
+  const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  const script = `(until test -s "$1"; do sleep 0.01; done; ` +
+    `i=0; while test $i -lt ${times}; do printf '\\003'; sleep 0.2; ` +
+    `i=$((i+1)); done; until test -e "$2"; do sleep 0.01; done) | ` +
+    `script -qec "$3" typescript; echo $? >"$4"; touch "$2"`;
+  const [there, over, code] = ["there", "over", "code"].map((name) =>
+    box.path(name)
+  );
+  const inner = `${words.join(" ")}; c=$?; touch '${over}'; exit $c`;
+  const { stdout } = await box.run(
+    ["sh", "-c", script, "sh", there!, over!, inner, code!],
+  );
+  return { code: Number(box.read(code!)), output: stdout };
+}
+
+for (const options of [[], ["--stop-signal=QUIT"]]) {
+  Deno.test(
+    `tend ${options} in the foreground leaves Ctrl-C to COMMAND`.replace(
+      "  ",
+      " ",
+    ),
+    async () => {
+      await using box = await Sandbox.create();
+      const traps = 'trap "echo INT; sleep 0.1; exit 3" INT; ' +
+        'trap "echo QUIT; exit 4" QUIT; trap "echo TERM; exit 5" TERM; ';
+      const shell = `${traps}echo >>"$1"; while :; do sleep 0.01; done`;
+      const { code, output } = await typeInterrupt(box, 1, [
+        ...[TEND, "--pidfile=web.pid", ...options, ...QUIET, "--"],
+        ...["sh", "-c", shell, "sh", box.path("there")],
+      ]);
+      assertEquals(code, 3);
+      assertMatch(output, /INT\r\n$/);
+      assertEquals(output.match(/INT|QUIT|TERM/g), ["INT"]);
+    },
+  );
+}
+
+Deno.test("tend in the foreground kills COMMAND at the second Ctrl-C", async () => {
+  await using box = await Sandbox.create();
+  const shell = 'trap "" INT; echo >>"$1"; while :; do sleep 0.01; done';
+  const { code } = await typeInterrupt(box, 2, [
+    ...[TEND, "--pidfile=web.pid", ...QUIET, "--"],
+    ...["sh", "-c", shell, "sh", box.path("there")],
+  ]);
+  assertEquals(code, 137);
+});
+
+/**
+ * Starts tend as the leader of a terminal's session.
+ *
+ * @returns Takes the terminal away.
+ */
+function onTerminal(box: Sandbox, ...command: string[]): () => void {
+  const script = 'echo $$ >terminal; exec script -qec "exec $1" typescript';
+  const argv = ["sh", "-c", 'sleep 600 | sh -c "$0" sh "$1"', script];
+  box.start([...argv, [TEND, ...command].join(" ")]);
+  return () => Deno.kill(box.pidIn(box.path("terminal"))!, "SIGKILL");
+}
+
+for (const sleep of ["0", "never"]) {
+  const options = ["--monitor", "--pidfile=web.pid", `--sleep-after=${sleep}`];
+
+  Deno.test(`tend --sleep-after=${sleep} in the foreground ends with its terminal, as COMMAND does`, async () => {
+    await using box = await Sandbox.create();
+    const hangUp = onTerminal(box, ...options, "--", "sleep", "600");
+    const { pid, monitor } = await untilShown(
+      box,
+      "a daemon that runs",
+      ({ phase }) => phase === "running",
+    );
+    if (sleep === "0") await untilAsleep(box, monitor);
+    hangUp();
+    await box.until(
+      "COMMAND and tend have ended",
+      () => !isAlive(pid) && !isAlive(monitor),
+    );
+    assertEquals(box.runFiles(), []);
+  });
+
+  Deno.test(`tend --sleep-after=${sleep} in the foreground starts no other COMMAND without its terminal`, async () => {
+    await using box = await Sandbox.create();
+    const often = ["--restart=always", "--restart-delay=1h"];
+    const hangUp = onTerminal(box, ...options, ...often, "--", "sleep", "0.1");
+    const { monitor } = await untilShown(
+      box,
+      "that it backs off",
+      ({ phase }) => phase === "backingOff",
+    );
+    if (sleep === "0") await untilAsleep(box, monitor);
+    hangUp();
+    await box.until("tend has ended", () => !isAlive(monitor));
+    assertEquals(box.runFiles(), []);
+  });
+}
