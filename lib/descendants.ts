@@ -11,12 +11,17 @@
  *
  * @module
  */
-import { close } from "../ffi/descriptor.ts";
+import { close, dupFrom } from "../ffi/descriptor.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid, isChild } from "../ffi/process.ts";
 import { readProcess } from "../ffi/process_table.ts";
 import { familyNow } from "./process_tree.ts";
 import { hasEnded, prove, type ProvenProcess } from "./proven_process.ts";
+
+/** So many processes are held at a time, at the most. */
+const MANY = 256;
+/** So many descriptors are needed to hold another. */
+const ROOM = 3;
 
 /** A process whose descendants are looked for. */
 export interface Ancestor {
@@ -45,6 +50,99 @@ export function ancestor(process: ProvenProcess): Ancestor {
   const isParentOf = (child: number) =>
     readProcess(child)?.ppid === pid && !hasEnded(process);
   return { pid, isParentOf };
+}
+
+/** A process whose children are being looked at. */
+interface Step {
+  readonly parent: Ancestor;
+  /** It, but for the one at the top. */
+  readonly self: ProvenProcess | undefined;
+  /** Those that were not looked at. */
+  readonly children: number[];
+}
+
+/**
+ * Does something to all descendants of a process that can be found by one look,
+ * parents before their children.
+ *
+ * All are found first: of one that ends of it, the children would be missed that
+ * were not looked for. But there may be more than descriptors: then it is done
+ * to those who are held, and only the parents of those to come stay held.
+ *
+ * @param top The process.
+ * @param isMeant Whether one of its own children is, with all below it.
+ * @param visit Does it; `since` tells two apart that had the same number.
+ * @returns Whether all were found first; else another look may find more.
+ * @throws {LibcError} `ENOSYS` before Linux 5.3.
+ */
+export function visitDescendants(
+  top: Ancestor,
+  isMeant: (child: number) => boolean,
+  visit: (one: ProvenProcess, since: number) => void,
+): boolean {
+  const family = familyNow();
+  const held = new Set<ProvenProcess>();
+  const path: Step[] = [];
+  let due: (() => void)[] = [];
+  let isWhole = true;
+  const enter = (parent: Ancestor, self?: ProvenProcess) => {
+    const info = family.at(parent.pid);
+    const children = info === undefined ? [] : [...family.below(info)];
+    path.push({ parent, self, children });
+    return info?.usage.startedAt ?? 0;
+  };
+  const visitDue = () => {
+    due.forEach((visitOne) => visitOne());
+    due = [];
+  };
+  const makeRoom = () => {
+    isWhole = false;
+    visitDue();
+    const parents = new Set(path.map(({ self }) => self));
+    for (const process of held) {
+      if (parents.has(process)) continue;
+      held.delete(process);
+      close(process.pidfd);
+    }
+  };
+  try {
+    enter(top);
+    for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+      const { parent, children } = step;
+      const pid = children.shift();
+      if (pid === undefined) {
+        path.pop();
+        continue;
+      }
+      if (parent === top && !isMeant(pid)) continue;
+      if (held.size >= MANY || !hasRoom()) makeRoom();
+      const child = prove(pid, () => parent.isParentOf(pid));
+      if (child === undefined) continue;
+      held.add(child);
+      const since = enter(ancestor(child), child);
+      due.push(() => visit(child, since));
+    }
+    visitDue();
+    return isWhole;
+  } finally {
+    for (const { pidfd } of held) close(pidfd);
+  }
+}
+
+/** Whether there are descriptors for a process, and to look at others. */
+function hasRoom(): boolean {
+  const fds: number[] = [];
+  try {
+    while (fds.length < ROOM) fds.push(dupFrom(0, 0, true));
+    return true;
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.EMFILE) {
+      return false;
+    }
+    throw error;
+  } finally {
+    fds.forEach(close);
+  }
 }
 
 /**
@@ -76,7 +174,7 @@ export function holdDescendants(
       }
     }
   } catch (error) {
-    // Too many for one look: another one finds the rest.
+    // Too many for one look.
     const isFull = error instanceof LibcError && error.errno === Errno.EMFILE;
     if (isFull && found.length > 0) return found;
     found.forEach(({ pidfd }) => close(pidfd));

@@ -18,7 +18,7 @@ import {
 } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { Signal } from "../ffi/signal.ts";
-import { holdDescendants, ourselves } from "./descendants.ts";
+import { ourselves, visitDescendants } from "./descendants.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { passOn } from "./pass_on.ts";
 import { familyNow } from "./process_tree.ts";
@@ -32,6 +32,9 @@ import {
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** How often to look, where not all are found at once; some may fork for ever. */
+const LOOKS = 20;
 
 /** What is asked for here of a monitor's state. */
 type Killable = Pick<
@@ -161,18 +164,37 @@ function signalGroup(group: number, signal: number): void {
       const info = readProcess(pid);
       return info?.group === group && info.session === session;
     };
-    signalAll(
-      membersOf(group).flatMap((pid) => prove(pid, () => isMember(pid)) ?? []),
-      signal,
-    );
+    for (const pid of membersOf(group)) {
+      const process = prove(pid, () => isMember(pid));
+      if (process === undefined) continue;
+      try {
+        signalOne(process, signal);
+      } finally {
+        close(process.pidfd);
+      }
+    }
   }
 }
 
-/** Parents before their children, which they might replace. */
+/**
+ * Parents before their children, which they might replace. Where there are too
+ * many to be held at once, those that have lost a parent meanwhile are found by
+ * another look; nobody is told twice.
+ */
 function signalTree(state: Killable, signal: number): void {
   const isMeant = (pid: number) => !isHelper(state, pid);
+  const told = new Set<string>();
+  const tell = (process: ProvenProcess, since: number) => {
+    const key = `${process.pid} ${since}`;
+    if (!told.has(key)) signalOne(process, signal);
+    told.add(key);
+  };
   try {
-    signalAll(holdDescendants(ourselves(), isMeant), signal);
+    for (let look = 0; look < LOOKS; look++) {
+      const before = told.size;
+      const isWhole = visitDescendants(ourselves(), isMeant, tell);
+      if (isWhole || told.size === before) return;
+    }
   } catch (error) {
     // Linux before 5.3, or no descriptors. A child's number is its own until we
     // wait for it.
@@ -182,16 +204,12 @@ function signalTree(state: Killable, signal: number): void {
   }
 }
 
-function signalAll(processes: readonly ProvenProcess[], signal: number): void {
-  for (const process of processes) {
-    try {
-      sendSignal(process, signal);
-    } catch (error) {
-      if (!(error instanceof SignalRefused)) throw error;
-      vlog.warn(`${error.message}, signal ${signal} not passed on`);
-    } finally {
-      close(process.pidfd);
-    }
+function signalOne(process: ProvenProcess, signal: number): void {
+  try {
+    sendSignal(process, signal);
+  } catch (error) {
+    if (!(error instanceof SignalRefused)) throw error;
+    vlog.warn(`${error.message}, signal ${signal} not passed on`);
   }
 }
 

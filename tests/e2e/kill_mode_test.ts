@@ -385,3 +385,20 @@ for (const [what, storm] of Object.entries(STORMS)) {
     assertEquals([box.processes(), box.runFiles()], [[], []]);
   });
 }
+
+Deno.test("tend stop tells more processes to end than there are descriptors for, with --kill-mode=tree", async () => {
+  await using box = await Sandbox.create();
+  const polite = 'trap "echo >>told; exit" TERM; echo >>there; ' +
+    "while :; do sleep 1 & wait; done";
+  const script = 'i=0; while test $i -lt 60; do setsid sh -c "$1" & ' +
+    "i=$((i+1)); done; exec sleep 600";
+  const words = ["--", "sh", "-c", script, "sh", polite];
+  // tend keeps its directory.
+  const options = [...LOGGED, "--kill-mode=tree", `--chdir=${box.dir}`];
+  const limited = ["sh", "-c", 'ulimit -Sn 40; exec "$@"', "sh"];
+  await box.run([...limited, TEND, ...options, ...words]);
+  const lines = (file: string) => box.read(box.path(file))?.length ?? 0;
+  await box.until("all are there", () => lines("there") === 60);
+  assertEquals(await box.tend("stop", "web"), DONE);
+  assertEquals([lines("told"), box.processes()], [60, []]);
+});
