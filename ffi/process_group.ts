@@ -7,7 +7,7 @@ import { addressOf, CallScript, type Place } from "./call_script.ts";
 import { bind, LibcError } from "./libc.ts";
 import { runScript } from "./run_script.ts";
 import { KERNEL_SIGSET_SIZE, SIG_SETMASK } from "./signal.ts";
-import { VFORK } from "./system_calls.ts";
+import { SILENT_VFORK, WAIT_ALL } from "./system_calls.ts";
 import { decodeWaitStatus, exitStatusOf } from "./wait_status.ts";
 
 const libc = bind({
@@ -50,7 +50,8 @@ export function isGroup(group: number): boolean {
  * a child joins the group first: that can only be done while there is such a
  * group in the child's own session, and from then on the number is that group's.
  * The child has nothing to lose: it holds back all signals, and ends. It shares
- * our memory while we are suspended, and runs no code but a script.
+ * our memory while we are suspended, and runs no code but a script. No SIGCHLD
+ * tells of it: whoever looks again on each of those would look for ever.
  *
  * @param group The group; not that of this process.
  * @param signal The signal's number; not SIGSTOP, which would stop us too.
@@ -67,7 +68,7 @@ export function signalGroupFromWithin(group: number, signal: number): boolean {
   const mask = (set: Place, before: Place | 0) =>
     [SIG_SETMASK, set, before, KERNEL_SIGSET_SIZE] as const;
   script.step("block", "rt_sigprocmask", mask(all, old));
-  script.step("clone", "clone", [VFORK, 0], {
+  script.step("clone", "clone", [SILENT_VFORK, 0], {
     result: pid,
     failed: "restore",
     zero: "join",
@@ -77,7 +78,7 @@ export function signalGroupFromWithin(group: number, signal: number): boolean {
   script.step("signal", "kill", [0, signal]);
   script.step("leave", "exit_group", [JOINED]);
   script.step("give up", "exit_group", [0]);
-  script.step("reap", "wait4", [pid, addressOf(status), 0, 0]);
+  script.step("reap", "wait4", [pid, addressOf(status), WAIT_ALL, 0]);
   script.step("restore", "rt_sigprocmask", mask(old, 0));
   script.step("done", "return");
 

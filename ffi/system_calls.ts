@@ -101,12 +101,18 @@ const NUMBERS = {
 } as const;
 
 /**
- * What `clone()` is told for a child as `vfork()` makes it: it shares our memory
- * while we are suspended, until it executes a program or ends. Its end sends
- * SIGCHLD.
+ * What `clone()` is told for a child that shares our memory while we are
+ * suspended, until it executes a program or ends. Nothing tells of its end, and
+ * only {@linkcode WAIT_ALL} waits for it.
  */
-export const VFORK: number = 0x100 /* CLONE_VM */ | 0x4000 /* CLONE_VFORK */ |
-  Signal.SIGCHLD;
+export const SILENT_VFORK: number = 0x100 /* CLONE_VM */ |
+  0x4000 /* CLONE_VFORK */;
+
+/** The same as `vfork()` makes it: its end sends SIGCHLD. */
+export const VFORK: number = SILENT_VFORK | Signal.SIGCHLD;
+
+/** Has `wait4()` wait for a child whose end sends nothing, too. */
+export const WAIT_ALL = 0x40000000; // __WALL
 
 /** A system call, by its name. */
 export type SystemCall = keyof typeof NUMBERS[typeof Deno.build.arch];
