@@ -187,6 +187,7 @@ function firstState(
     interval: plan.throttle.delay,
     readySince: undefined,
     recentEnds: [],
+    left: [],
     gaveUp: undefined,
     hookDue: false,
     signalFd,

@@ -113,11 +113,27 @@ export function mayBeLeft(state: Killable): boolean {
  */
 export function someoneLeft(state: Killable): number | undefined {
   if (!mayBeLeft(state)) return undefined;
-  if (state.killMode === "tree") return childrenOfDaemon(state)[0];
-  const [member] = membersOf(state.daemonPid);
-  if (member !== undefined) return member;
+  const [member] = leftOf(state);
+  if (member !== undefined || state.killMode === "tree") return member;
   signalGroup(state.daemonPid, Signal.SIGKILL);
-  return membersOf(state.daemonPid)[0];
+  return leftOf(state)[0];
+}
+
+/**
+ * What is to be seen of that.
+ *
+ * @param state What the monitor knows.
+ * @returns The processes; of a tree those that have lost their parents.
+ */
+export function leftOf(state: Killable): number[] {
+  switch (state.killMode) {
+    case "process":
+      return [];
+    case "group":
+      return membersOf(state.daemonPid);
+    case "tree":
+      return childrenOfDaemon(state);
+  }
 }
 
 /**

@@ -10,7 +10,13 @@ import { LibcError } from "../ffi/libc.ts";
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, setTimerfd, waitReadable } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
-import { mayBeLeft, signalLeft, someoneLeft, watchLeft } from "./kill_mode.ts";
+import {
+  leftOf,
+  mayBeLeft,
+  signalLeft,
+  someoneLeft,
+  watchLeft,
+} from "./kill_mode.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { stopAwaiting } from "./readiness.ts";
 import { signalName } from "./signal_name.ts";
@@ -22,8 +28,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 export const DEFAULT_STOP_TIMEOUT_MS = 10_000;
 /** How often to look where the kernel cannot wake us. */
 const LOOK_AGAIN_MS = 50;
-/** How long processes may take to end of SIGKILL. */
-const KILL_GRACE_MS = 10_000;
+/** How long what a daemon has left may take to end of SIGKILL, in milliseconds. */
+export const LEFT_GRACE_MS = 5_000;
 
 /**
  * Has all end that a daemon has left.
@@ -134,8 +140,10 @@ export function notCleared(state: MonitorState): void {
   if (clearing?.step === "killed") {
     clearing.step = "given up";
     state.deadline = undefined;
+    state.left = leftOf(state);
     vlog.warn(
-      `what pid ${daemonPid} has left does not end by SIGKILL, going on`,
+      `what pid ${daemonPid} has left does not end by SIGKILL, going on ` +
+        `without pid ${state.left.join(", ")}`,
     );
     return;
   }
@@ -156,7 +164,7 @@ export function killLeft(state: MonitorState): void {
   if (state.clearing?.step === "told") {
     state.clearing.step = "killed";
     state.told = Signal.SIGKILL;
-    setDeadline(state, bootTime() + KILL_GRACE_MS);
+    setDeadline(state, bootTime() + LEFT_GRACE_MS);
   }
   signalLeft(state, Signal.SIGKILL);
 }

@@ -93,6 +93,8 @@ export interface MonitorRecord {
   readonly lastStart: StartOutcome | undefined;
   /** When the next start is due, in phase `backingOff`. */
   readonly backingOffUntil: number | undefined;
+  /** What the last daemon has left that does not end by SIGKILL. */
+  readonly left: readonly number[];
   /** Why the monitor has ended, and left this: its daemon ended too often. */
   readonly gaveUp: string | undefined;
   /** What the daemon says of its state. */
@@ -139,6 +141,7 @@ const RECORD: Decoder<MonitorRecord> = fields<MonitorRecord>({
   lastEnd: optional(DAEMON_END),
   lastStart: optional(START_OUTCOME),
   backingOffUntil: optional(time),
+  left: orElse<readonly number[]>([], listOf(integer(1))),
   gaveUp: optional(text),
   statusText: optional(text),
   command: listOf(text),

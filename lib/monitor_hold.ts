@@ -220,6 +220,7 @@ function recordOf(state: MonitorState): MonitorRecord {
     lastEnd: state.lastEnd,
     lastStart: state.lastStart,
     backingOffUntil: state.backingOffUntil,
+    left: state.left,
     gaveUp: state.gaveUp,
     statusText: state.statusText,
     command: (state.command?.argv ?? ownArgv()).map(fromBytes),

@@ -161,6 +161,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
       status: WAIT_STATUS,
       step: oneOf(CLEARING_STEPS),
     })),
+    left: orElse<readonly number[]>([], listOf(integer(1))),
     restarts: orElse(0, integer(0)),
     restartMsg: optional(text),
     crashes: integer(0),

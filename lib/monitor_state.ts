@@ -277,6 +277,8 @@ export interface MonitorState {
   stoppedAt: number | undefined;
   /** The daemon that has ended, in phase `clearing`. */
   clearing: Clearing | undefined;
+  /** What the last one has left that does not end by SIGKILL. */
+  left: readonly number[];
   /** How often the daemon was started anew because somebody wanted it. */
   restarts: number;
   /** Why it is about to be started anew, if somebody wants it. */

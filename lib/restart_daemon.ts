@@ -12,6 +12,7 @@ import {
   type Say,
   seconds,
 } from "./action.ts";
+import { LEFT_GRACE_MS } from "./monitor_clearing.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import {
@@ -120,7 +121,8 @@ function* outcome(
       } else if (record.phase === "restarting" && !wasKilled) {
         kill(monitor, daemon, terms, say);
         wasKilled = true;
-        deadline = bootTime() + KILL_GRACE_MS;
+        // Of what the daemon has left the monitor says so when that is over.
+        deadline = bootTime() + LEFT_GRACE_MS + KILL_GRACE_MS;
       } else {
         throw notAnswering(record, wasKilled);
       }
@@ -191,7 +193,9 @@ function notAnswering(
 ): ActionFailure {
   return new ActionFailure(
     wasKilled
-      ? `pid ${pid} has not ended within ${seconds(KILL_GRACE_MS)} of ` +
+      ? `pid ${pid} has not ended within ${
+        seconds(LEFT_GRACE_MS + KILL_GRACE_MS)
+      } of ` +
         "SIGKILL, not restarted"
       : `its monitor, pid ${monitor}, does not answer, not restarted: ` +
         "tend stop ends it",

@@ -19,6 +19,7 @@ import {
 import { lookAt } from "./daemon_look.ts";
 import { holdParts } from "./daemon_parts.ts";
 import { viewOf } from "./daemon_state.ts";
+import { LEFT_GRACE_MS } from "./monitor_clearing.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
@@ -206,12 +207,15 @@ function* endHeld(
     const members = group?.members ?? [];
     for (const member of members) sendSignal(member, signal);
     const all = [...held.pidfds, ...members.map(({ pidfd }) => pidfd)];
-    if (yield* allEnd(all, deadline)) {
-      if (watch !== undefined) warnOfLate(watch.look().record, say);
-      return "stopped";
-    }
-    yield* forceEnd(pidfile, held, group, how, say);
-    return "killed";
+    const isInTime = yield* allEnd(all, deadline);
+    if (!isInTime) yield* forceEnd(pidfile, held, group, how, say);
+    const record = watch?.look().record;
+    // It has ended since, with some of them running.
+    const left = record?.left ?? [];
+    if (left.length > 0) throw notKilled(left, LEFT_GRACE_MS);
+    if (!isInTime) return "killed";
+    if (record !== undefined) warnOfLate(record, say);
+    return "stopped";
   } finally {
     watch?.stop();
     group?.release();
@@ -283,23 +287,29 @@ function* forceEnd(
     const all = [monitor, bystander, ...doomed]
       .filter((process) => process !== undefined);
     const pidfds = all.map(({ pidfd }) => pidfd);
-    if (yield* allEnd(pidfds, bootTime() + KILL_GRACE_MS)) return;
+    // It says so itself when what it kills does not end.
+    const grace = killsMore ? LEFT_GRACE_MS + KILL_GRACE_MS : KILL_GRACE_MS;
+    if (yield* allEnd(pidfds, bootTime() + grace)) return;
     if (monitor !== undefined && !hasEnded(monitor)) {
       say.warn(
         `its monitor, pid ${monitor.pid}, has not ended within ` +
-          `${seconds(KILL_GRACE_MS)} of its daemon, killed (SIGKILL)`,
+          `${seconds(grace)} of its daemon, killed (SIGKILL)`,
       );
       sendSignal(monitor, Signal.SIGKILL);
       if (yield* allEnd(pidfds, bootTime() + KILL_GRACE_MS)) return;
     }
     const left = all.filter((process) => !hasEnded(process));
-    throw new ActionFailure(
-      `not stopped: pid ${left.map(({ pid }) => pid).join(", ")} has not ` +
-        `ended within ${seconds(KILL_GRACE_MS)} of SIGKILL`,
-    );
+    throw notKilled(left.map(({ pid }) => pid), KILL_GRACE_MS);
   } finally {
     for (const { pidfd } of children) close(pidfd);
   }
+}
+
+function notKilled(pids: readonly number[], grace: number): ActionFailure {
+  return new ActionFailure(
+    `not stopped: pid ${pids.join(", ")} has not ended within ` +
+      `${seconds(grace)} of SIGKILL`,
+  );
 }
 
 function nameOf(daemon: ProvenProcess | undefined): string {

@@ -1,9 +1,11 @@
 /** What ends with a command, of all that it has started. */
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { isFree, leaving, leftIn, PLACES, untilLeft } from "../leftovers.ts";
 import {
   LOGGED,
+  logged,
   logOf,
   MONITORED,
   shown,
@@ -14,9 +16,12 @@ import {
 import { fdsOf, freeze, isAlive, look, parentOf, titleOf } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { IS_ROOT } from "../verb_calls.ts";
 
 const SLEEP = ["--", "sleep", "600"];
 const DONE = { code: 0, stdout: "", stderr: "" };
+/** User and group of somebody else. */
+const OTHER = [65534, 65534] as const;
 /** A first daemon crashes when it has left something, the next one stays. */
 const CRASH = "test $before -gt 0 || kill -SEGV $$; exec sleep 600";
 
@@ -363,6 +368,103 @@ Deno.test("tend --kill-mode=tree ends no logger", async () => {
   assertEquals((await box.tend("stop", "web")).code, 0);
   await box.until("all have ended", () => box.processes().length === 0);
 });
+
+/** Perl, because a shell would wait for its child. */
+const UNKILLABLE = `
+  unless ($child = fork) { $< = $> = $ARGV[0]; exit }
+  sub state { open my $stat, "<", "/proc/$child/stat"; <$stat> }
+  select undef, undef, undef, 0.01 until state =~ /\\) Z /;
+  open my $left, ">", "left"; print $left "$$\\n"; close $left;
+  sleep 600;
+`;
+
+/**
+ * Starts a daemon that has left what its monitor may not signal: a process of
+ * root's, by a program that is that for everybody. A child of that is the
+ * monitor's user's, and keeps the group in the monitor's sight.
+ *
+ * @returns That process.
+ */
+async function startUnkillable(
+  box: Sandbox,
+  ...options: string[]
+): Promise<number> {
+  const setuid = box.path("setpriv");
+  Deno.copyFileSync("/usr/bin/setpriv", setuid);
+  Deno.chmodSync(setuid, 0o4755);
+  for (const dir of [box.dir, box.path("run"), box.path("log")]) {
+    Deno.mkdirSync(dir, { recursive: true });
+    Deno.chmodSync(dir, 0o755);
+    Deno.chownSync(dir, ...OTHER);
+  }
+  const script = '"$1" --reuid=0 perl -e "$3" "$2" & wait';
+  const [user, group] = OTHER;
+  await box.run(
+    ["setpriv", `--reuid=${user}`, `--regid=${group}`, "--clear-groups"]
+      .concat(TEND, ...LOGGED, "--stop-timeout=50ms", `--chdir=${box.dir}`)
+      .concat(
+        options,
+        "--",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        setuid,
+        `${user}`,
+        UNKILLABLE,
+      ),
+  );
+  return await box.until(
+    "it is left",
+    () => box.pidIn(box.path("left")) || undefined,
+  );
+}
+
+for (const mode of ["group", "tree"]) {
+  Deno.test({
+    name: `tend stop says what it could not end, with --kill-mode=${mode}`,
+    ignore: !IS_ROOT,
+    fn: async () => {
+      await using box = await Sandbox.create();
+      const left = await startUnkillable(box, `--kill-mode=${mode}`);
+      const { code, stderr } = await box.tend("stop", "web");
+      assertEquals([code, isAlive(left)], [1, true]);
+      assertStringIncludes(
+        stderr,
+        `not stopped: pid ${left} has not ended within 5 s of SIGKILL\n`,
+      );
+      assertStringIncludes(logOf(box), `going on without pid ${left}\n`);
+      assertEquals(stderr.includes("its monitor"), false);
+    },
+  });
+
+  Deno.test({
+    name:
+      `tend waits for what does not end of SIGKILL, with --kill-mode=${mode}`,
+    ignore: !IS_ROOT,
+    fn: async () => {
+      await using box = await Sandbox.create();
+      await startUnkillable(box, `--kill-mode=${mode}`);
+      const { monitor } = shown(box)!;
+      Deno.kill(monitor, "SIGTERM");
+      await logged(box, "does not end by SIGTERM, killing it\n");
+      let before: number | undefined;
+      let same = 0;
+      await box.until("it does not wake up any more", () => {
+        const last = before;
+        before = wakeUps(monitor);
+        same = before === last ? same + 1 : 0;
+        return same === 20;
+      });
+      assertEquals(shown(box)?.monitor, monitor);
+    },
+  });
+}
+
+/** How often a process has come to wait. */
+function wakeUps(pid: number): number {
+  return Number(look(pid)!.status.get("voluntary_ctxt_switches"));
+}
 
 const STORMS = {
   "forks a successor and ends, again and again":

@@ -55,6 +55,7 @@ for (
       lastEnd: undefined,
       lastStart: { count: 1, pid, ready: true, status: 0, text: undefined },
       backingOffUntil: undefined,
+      left: [],
       gaveUp: undefined,
       statusText: undefined,
       command: ["sleep", "600", "0"],

@@ -124,6 +124,7 @@ export function anyState(random: Random): MonitorState {
     interval: time(),
     readySince: maybe(time),
     recentEnds: list(time),
+    left: list(() => 1 + number()),
     gaveUp: maybe(text),
     hookDue: boolean(),
     signalFd: fd(),

@@ -21,6 +21,7 @@ const RECORD: MonitorRecord = {
   lastStart: undefined,
   backingOffUntil: undefined,
   isFollowed: undefined,
+  left: [],
   gaveUp: undefined,
   statusText: undefined,
   command: ["web"],

@@ -37,6 +37,7 @@ function anyRecord(random: Random): MonitorRecord {
     lastEnd,
     lastStart,
     backingOffUntil: random.pick([undefined, 1795648671502]),
+    left: random.pick([[], [7, 4711]]),
     gaveUp: random.pick([undefined, "3 ends within 60 seconds"]),
     statusText: random.pick([undefined, "", "Ready to accept connections"]),
     command: random.pick([[], ["web"], ["web", "", "\u{1f600}", "a\nb"]]),

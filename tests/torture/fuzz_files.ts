@@ -67,6 +67,7 @@ const RECORD: fc.Arbitrary<MonitorRecord> = fc.record({
   ),
   backingOffUntil: TIME,
   statusText: SOME_TEXT,
+  left: fc.array(fc.integer({ min: 1 })),
   gaveUp: fc.option(fc.constant("3 ends within 60 seconds"), {
     nil: undefined,
   }),
