@@ -10,7 +10,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { endedChild, getpid, isChild } from "../ffi/process.ts";
+import { endedChild, getpid, isChild, isInOurGroup } from "../ffi/process.ts";
 import {
   groupOf,
   isGroup,
@@ -60,6 +60,17 @@ export function signalDaemon(state: Killable, signal: number): void {
     case "tree":
       return signalTree(state, signal);
   }
+}
+
+/**
+ * Sends a signal to all that a daemon is made of but what is in the process group
+ * of this process, which has got it.
+ *
+ * @param state What the monitor knows.
+ * @param signal The signal's number.
+ */
+export function signalOthers(state: Killable, signal: number): void {
+  if (state.killMode === "tree") signalTree(state, signal, isInOurGroup);
 }
 
 /**
@@ -197,12 +208,16 @@ function signalGroup(group: number, signal: number): void {
  * many to be held at once, those that have lost a parent meanwhile are found by
  * another look; nobody is told twice.
  */
-function signalTree(state: Killable, signal: number): void {
+function signalTree(
+  state: Killable,
+  signal: number,
+  isSpared: (pid: number) => boolean = () => false,
+): void {
   const isMeant = (pid: number) => !isHelper(state, pid);
   const told = new Set<string>();
   const tell = (process: ProvenProcess, since: number) => {
     const key = `${process.pid} ${since}`;
-    if (!told.has(key)) signalOne(process, signal);
+    if (!told.has(key) && !isSpared(process.pid)) signalOne(process, signal);
     told.add(key);
   };
   try {
@@ -216,7 +231,9 @@ function signalTree(state: Killable, signal: number): void {
     // wait for it.
     if (!(error instanceof LibcError)) throw error;
     vlog.warn(`${error.message}, signal ${signal} for direct children alone`);
-    for (const pid of childrenOfDaemon(state)) passOn(signal, pid);
+    for (const pid of childrenOfDaemon(state)) {
+      if (!isSpared(pid)) passOn(signal, pid);
+    }
   }
 }
 

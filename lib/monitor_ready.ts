@@ -6,7 +6,7 @@
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
-import { signalDaemon } from "./kill_mode.ts";
+import { signalDaemon, signalOthers } from "./kill_mode.ts";
 import { DEFAULT_STOP_TIMEOUT_MS } from "./monitor_clearing.ts";
 import { startGivenUp } from "./monitor_ends.ts";
 import type { MonitorState } from "./monitor_state.ts";
@@ -68,6 +68,18 @@ export function isToEnd(state: MonitorState, limit?: number): void {
 export function tellToEnd(state: MonitorState, signal: number): void {
   state.told = signal;
   signalDaemon(state, signal);
+}
+
+/**
+ * The terminal has told the daemon to end, and all in its process group: so are
+ * the others that it is made of.
+ *
+ * @param state What the monitor knows.
+ * @param signal By which signal.
+ */
+export function tellOthersToEnd(state: MonitorState, signal: number): void {
+  state.told = signal;
+  signalOthers(state, signal);
 }
 
 /**

@@ -29,6 +29,7 @@ import {
   noLongerAwaited,
   notInTime,
   notReadyYet,
+  tellOthersToEnd,
   tellToEnd,
   timedOutAndEnded,
 } from "./monitor_ready.ts";
@@ -48,6 +49,9 @@ const vlog: Vlog = vlogModule("daemon_unix");
 
 /** Signals that ask for the end come so close together when they are one wish. */
 const SAME_STOP_MS = 100;
+
+/** So long after a Ctrl-C another one insists on it. */
+const SAME_WISH_MS = 5_000;
 
 /** What a monitor hears. */
 type MonitorEvent =
@@ -243,15 +247,17 @@ function passOnAndNote(
     if (!hasIt) passOn(signal, state.daemonPid);
     return;
   }
-  const again = noteStop(state);
+  const again = noteStop(state, received);
   if (again === "now") {
     vlog.warn(`told to end once more, killing pid ${state.daemonPid}`);
     return killNow(state);
   }
   isToEnd(state, state.stopTimeout);
   state.phase = "stopping";
-  if (hasIt || again === "same") return;
-  tellToEnd(state, state.stopSignal ?? signal);
+  if (again === "same") return;
+  const stopSignal = state.stopSignal ?? signal;
+  if (hasIt && stopSignal === signal) tellOthersToEnd(state, signal);
+  else tellToEnd(state, stopSignal);
 }
 
 /** Whether the terminal is gone. */
@@ -281,7 +287,7 @@ function noteWhileClearing(
   if (isHangup(received)) clearing.phase = "stopping";
   if (!STOP_SIGNALS.includes(received.signal)) return;
   clearing.phase = "stopping";
-  if (noteStop(state) !== "now") return;
+  if (noteStop(state, received) !== "now") return;
   vlog.warn(`told to end once more, killing what pid ${daemonPid} has left`);
   killLeft(state);
 }
@@ -290,15 +296,23 @@ function noteWhileClearing(
  * Whoever has tend in the foreground and asks for the end twice means now.
  *
  * But one wish may come twice: from `timeout`, which signals its child and then
- * its whole process group, or from a script that does likewise.
+ * its whole process group, or from a script that does likewise. And what goes on
+ * after a Ctrl-C, as a shell does, has not taken it for the end: another one,
+ * much later, is a first one again.
  *
  * @returns Whether it is the same wish, or a second one.
  */
-function noteStop(state: MonitorState): "now" | "same" | undefined {
+function noteStop(
+  state: MonitorState,
+  { fromKernel }: ReceivedSignal,
+): "now" | "same" | undefined {
   const { detach, stoppedAt } = state;
-  if (stoppedAt === undefined) state.stoppedAt = bootTime();
-  if (detach || stoppedAt === undefined) return undefined;
-  return bootTime() < stoppedAt + SAME_STOP_MS ? "same" : "now";
+  const now = bootTime();
+  const isFirst = stoppedAt === undefined ||
+    (fromKernel && now >= stoppedAt + SAME_WISH_MS);
+  if (isFirst) state.stoppedAt = now;
+  if (detach || isFirst) return undefined;
+  return now < stoppedAt + SAME_STOP_MS ? "same" : "now";
 }
 
 /** The daemon is ready, and is to stay. */

@@ -1,6 +1,7 @@
 /** What a terminal does to tend in the foreground, and to its command. */
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { untilAsleep, untilShown } from "../monitored.ts";
 import { isAlive } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -12,10 +13,11 @@ async function typeInterrupt(
   box: Sandbox,
   times: number,
   command: readonly string[],
+  pause = 0.2,
 ): Promise<{ code: number; output: string }> {
   const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
   const script = `(until test -s "$1"; do sleep 0.01; done; ` +
-    `i=0; while test $i -lt ${times}; do printf '\\003'; sleep 0.2; ` +
+    `i=0; while test $i -lt ${times}; do printf '\\003'; sleep ${pause}; ` +
     `i=$((i+1)); done; until test -e "$2"; do sleep 0.01; done) | ` +
     `script -qec "$3" typescript; echo $? >"$4"; touch "$2"`;
   const [there, over, code] = ["there", "over", "code"].map((name) =>
@@ -28,27 +30,58 @@ async function typeInterrupt(
   return { code: Number(box.read(code!)), output: stdout };
 }
 
-for (const options of [[], ["--stop-signal=QUIT"]]) {
-  Deno.test(
-    `tend ${options} in the foreground leaves Ctrl-C to COMMAND`.replace(
-      "  ",
-      " ",
-    ),
-    async () => {
-      await using box = await Sandbox.create();
-      const traps = 'trap "echo INT; sleep 0.1; exit 3" INT; ' +
-        'trap "echo QUIT; exit 4" QUIT; trap "echo TERM; exit 5" TERM; ';
-      const shell = `${traps}echo >>"$1"; while :; do sleep 0.01; done`;
-      const { code, output } = await typeInterrupt(box, 1, [
-        ...[TEND, "--pidfile=web.pid", ...options, ...QUIET, "--"],
-        ...["sh", "-c", shell, "sh", box.path("there")],
-      ]);
-      assertEquals(code, 3);
-      assertMatch(output, /INT\r\n$/);
-      assertEquals(output.match(/INT|QUIT|TERM/g), ["INT"]);
-    },
-  );
-}
+Deno.test("tend in the foreground leaves Ctrl-C to COMMAND", async () => {
+  await using box = await Sandbox.create();
+  const traps = 'trap "echo INT; sleep 0.1; exit 3" INT; ' +
+    'trap "echo QUIT; exit 4" QUIT; trap "echo TERM; exit 5" TERM; ';
+  const shell = `${traps}echo >>"$1"; while :; do sleep 0.01; done`;
+  const { code, output } = await typeInterrupt(box, 1, [
+    ...[TEND, "--pidfile=web.pid", ...QUIET, "--"],
+    ...["sh", "-c", shell, "sh", box.path("there")],
+  ]);
+  assertEquals(code, 3);
+  assertMatch(output, /INT\r\n$/);
+  assertEquals(output.match(/INT|QUIT|TERM/g), ["INT"]);
+});
+
+Deno.test("tend --stop-signal in the foreground tells COMMAND to end by that at Ctrl-C", async () => {
+  await using box = await Sandbox.create();
+  const shell = 'trap "" INT; trap "exit 4" QUIT; echo >>"$1"; ' +
+    "while :; do sleep 0.01; done";
+  const { code } = await typeInterrupt(box, 1, [
+    ...[TEND, "--pidfile=web.pid", "--stop-signal=QUIT", ...QUIET, "--"],
+    ...["sh", "-c", shell, "sh", box.path("there")],
+  ]);
+  assertEquals(code, 4);
+});
+
+Deno.test("tend --stop-timeout in the foreground says that COMMAND does not end by Ctrl-C", async () => {
+  await using box = await Sandbox.create();
+  const shell = 'trap "" INT; echo >>"$1"; while :; do sleep 0.01; done';
+  const { code, output } = await typeInterrupt(box, 1, [
+    ...[TEND, "--pidfile=web.pid", "--stop-timeout=50ms", "-v=syslog:off"],
+    ...["--", "sh", "-c", shell, "sh", box.path("there")],
+  ]);
+  assertEquals(code, 137);
+  assertStringIncludes(output, "does not end by SIGINT, killing it");
+});
+
+Deno.test("tend --kill-mode=tree in the foreground has Ctrl-C end COMMAND's other sessions", async () => {
+  await using box = await Sandbox.create();
+  const other = 'trap "echo other; exit" INT; echo >>"$1"; ' +
+    "while :; do sleep 0.01; done";
+  // In the background SIGINT would be ignored.
+  const shell =
+    'setsid -f "$0" -c "$1" sh "$2"; trap "echo INT; exit 3" INT; ' +
+    "while :; do sleep 0.01; done";
+  const { code, output } = await typeInterrupt(box, 1, [
+    ...[TEND, "--pidfile=web.pid", "--kill-mode=tree", ...QUIET, "--"],
+    ...["sh", "-c", shell, "sh", other, box.path("there")],
+  ]);
+  assertEquals(code, 3);
+  assertEquals(output.match(/INT|other/g)?.sort(), ["INT", "other"]);
+  assertEquals(box.processes(), []);
+});
 
 Deno.test("tend in the foreground kills COMMAND at the second Ctrl-C", async () => {
   await using box = await Sandbox.create();
@@ -58,6 +91,16 @@ Deno.test("tend in the foreground kills COMMAND at the second Ctrl-C", async () 
     ...["sh", "-c", shell, "sh", box.path("there")],
   ]);
   assertEquals(code, 137);
+});
+
+Deno.test("tend in the foreground leaves a Ctrl-C long after another to COMMAND", async () => {
+  await using box = await Sandbox.create();
+  const shell = 'n=0; trap "n=\\$((n+1))" INT; echo >>"$1"; ' +
+    "until test $n = 2; do sleep 0.01; done; exit 6";
+  const command = ["sh", "-c", shell, "sh", box.path("there")];
+  const tend = [TEND, "--pidfile=web.pid", ...QUIET, "--", ...command];
+  const { code } = await typeInterrupt(box, 2, tend, 5.1);
+  assertEquals(code, 6);
 });
 
 /**

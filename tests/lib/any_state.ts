@@ -124,7 +124,7 @@ export function anyState(random: Random): MonitorState {
     interval: time(),
     readySince: maybe(time),
     recentEnds: list(time),
-    left: list(() => 1 + number()),
+    left: list(() => 1 + random.below(1 << 22)),
     gaveUp: maybe(text),
     hookDue: boolean(),
     signalFd: fd(),
