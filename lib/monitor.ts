@@ -18,7 +18,7 @@ import { endOfClearing, waitWhileClearing } from "./monitor_clearing.ts";
 import { crashed } from "./monitor_ends.ts";
 import { publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { abandonStart, dispatch } from "./monitor_table.ts";
+import { abandonStart, dispatch, goOn } from "./monitor_table.ts";
 import { showTitle } from "./monitor_title.ts";
 import { setSubprogramName } from "./program_name.ts";
 import { Quiet } from "./quiet.ts";
@@ -193,8 +193,8 @@ function waitForEvents(
   if (ready.includes(watchdogFd) && !said?.isCut && isOverdue(state)) {
     dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
-  const status = endOfClearing(state);
-  if (status !== undefined) dispatch(state, { kind: "ended", status });
+  const cleared = endOfClearing(state);
+  if (cleared !== undefined) goOn(state, cleared);
 }
 
 /**

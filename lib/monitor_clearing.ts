@@ -17,7 +17,8 @@ import {
   someoneLeft,
   watchLeft,
 } from "./kill_mode.ts";
-import type { MonitorState } from "./monitor_state.ts";
+import { noteEnd } from "./monitor_ends.ts";
+import type { Clearing, MonitorState } from "./monitor_state.ts";
 import { stopAwaiting } from "./readiness.ts";
 import { signalName } from "./signal_name.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -49,7 +50,8 @@ export function clears(state: MonitorState, status: WaitStatus): boolean {
   const wasTold = told !== undefined;
   // What it has been running since then counts.
   const deadline = wasTold ? state.deadline : undefined;
-  state.clearing = { phase, status, step: "told" };
+  state.clearing = { phase, wish: undefined, status, step: "told" };
+  noteEnd(state, status);
   state.phase = "clearing";
   if (told === Signal.SIGKILL) {
     killLeft(state);
@@ -87,10 +89,10 @@ function isLeft(state: MonitorState): boolean {
  * Looks whether all has ended that a daemon has left.
  *
  * @param state What the monitor knows.
- * @returns How the daemon ended, to go on with in the phase in which it did;
+ * @returns The daemon's end, to go on with in the phase in which that was;
  * `undefined` while something is left, or nothing was.
  */
-export function endOfClearing(state: MonitorState): WaitStatus | undefined {
+export function endOfClearing(state: MonitorState): Clearing | undefined {
   const { clearing } = state;
   if (clearing === undefined) return undefined;
   if (clearing.step !== "given up" && someoneLeft(state) !== undefined) {
@@ -101,7 +103,7 @@ export function endOfClearing(state: MonitorState): WaitStatus | undefined {
   state.clearing = undefined;
   state.deadline = undefined;
   state.phase = clearing.phase;
-  return clearing.status;
+  return clearing;
 }
 
 /**

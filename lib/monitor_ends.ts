@@ -164,8 +164,11 @@ export function crashed(
 /**
  * What the daemon wrote last, for what is said of its end where none follows at
  * once. It is read only once.
+ *
+ * @param state What the monitor knows.
+ * @returns The text.
  */
-function lastWords(state: MonitorState): string {
+export function lastWords(state: MonitorState): string {
   const { stderrFrom } = state;
   if (stderrFrom !== undefined) flushLoggers(state, FLUSH_MS);
   state.stderrFrom = undefined;
@@ -287,18 +290,28 @@ function closeStartup(state: MonitorState): void {
   state.startupFd = -1;
 }
 
-function noteEnd(
+/**
+ * Notes how the daemon ended; when that was stays as it was noted first, before
+ * what it has left had ended too.
+ *
+ * @param state What the monitor knows.
+ * @param status How.
+ * @param text The same in words.
+ */
+export function noteEnd(
   state: MonitorState,
   status: WaitStatus,
-  text = processStatusMsg(status),
+  text: string = processStatusMsg(status),
 ): void {
+  const { daemonPid: pid, startedAt, lastEnd } = state;
+  const isNoted = lastEnd?.pid === pid && startedAt !== undefined &&
+    lastEnd.at >= startedAt;
+  const at = isNoted ? lastEnd.at : Date.now();
   state.lastEnd = {
-    pid: state.daemonPid,
+    pid,
     text,
-    at: Date.now(),
-    uptime: state.startedAt === undefined
-      ? undefined
-      : Math.max(0, Date.now() - state.startedAt),
+    at,
+    uptime: startedAt === undefined ? undefined : Math.max(0, at - startedAt),
   };
   state.lastWords = undefined;
 }

@@ -203,9 +203,9 @@ function recordOf(state: MonitorState): MonitorRecord {
   const { name, policy, startedAt, crashes, restarts, clearing } = state;
   const { killMode, stopSignal, stopTimeout } = state;
   // What comes after it matters more than that it is not over yet.
-  const isWanted = clearing?.phase === "stopping" ||
-    clearing?.phase === "restarting";
-  const phase = isWanted ? clearing.phase : state.phase;
+  const wanted = clearing?.wish ?? clearing?.phase;
+  const isWanted = wanted === "stopping" || wanted === "restarting";
+  const phase = isWanted ? wanted : state.phase;
   const logFile = currentLogFile();
   return {
     monitor: getpid(),

@@ -41,6 +41,7 @@ import {
   RESTART_POLICIES,
   type StartOutcome,
   STREAMS,
+  WISHES,
 } from "./monitor_state.ts";
 import { DEFAULT_THROTTLE, type Throttle } from "./restart_throttle.ts";
 import type { Identity, NewLimit, Surroundings } from "./surroundings.ts";
@@ -158,6 +159,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     stoppedAt: optional(time),
     clearing: optional(fields<Clearing>({
       phase: oneOf(MONITOR_PHASES),
+      wish: optional(oneOf(WISHES)),
       status: WAIT_STATUS,
       step: oneOf(CLEARING_STEPS),
     })),

@@ -71,10 +71,15 @@ export const CLEARING_STEPS = [
   "given up",
 ] as const;
 
+/** The phases that somebody may ask for while a daemon's leftovers end. */
+export const WISHES = ["stopping", "restarting"] as const;
+
 /** A daemon that has ended, while what it has left has not. */
 export interface Clearing {
   /** The phase in which it ended, and that is gone on from. */
-  phase: MonitorPhase;
+  readonly phase: MonitorPhase;
+  /** What somebody has asked for since, as the phase that it would lead to. */
+  wish: typeof WISHES[number] | undefined;
   /** How it ended. */
   readonly status: WaitStatus;
   /** How far that has come. */

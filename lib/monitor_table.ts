@@ -11,13 +11,15 @@ import {
   crashed,
   ended,
   giveUp,
+  lastWords,
   noteStart,
   startAnew,
   startFailed,
   startIsDue,
 } from "./monitor_ends.ts";
+import { runCrashHook } from "./crash_hook.ts";
 import { publish } from "./monitor_hold.ts";
-import type { MonitorPhase, MonitorState } from "./monitor_state.ts";
+import type { Clearing, MonitorPhase, MonitorState } from "./monitor_state.ts";
 import { showTitle } from "./monitor_title.ts";
 import { passOn, STOP_SIGNALS } from "./pass_on.ts";
 import type { MonitorRequest } from "./request.ts";
@@ -173,8 +175,8 @@ const TABLE: {
     ended: impossible,
     deadline: notCleared,
     hung: impossible,
-    stop: goOnAs("stopping"),
-    restart: goOnAs("restarting"),
+    stop: noteWish("stopping"),
+    restart: noteWish("restarting"),
   },
 };
 
@@ -211,17 +213,49 @@ function tell(
  * What the daemon has left is being ended, for what is to come after that; all
  * that can be asked is that it be killed.
  */
-function goOnAs(
-  phase: MonitorPhase,
+function noteWish(
+  wish: NonNullable<Clearing["wish"]>,
 ): (state: MonitorState, request: MonitorRequest) => void {
   return (state, { signal }) => {
     const { clearing } = state;
     // The end that was wanted first is for good.
-    if (clearing !== undefined && clearing.phase !== "stopping") {
-      clearing.phase = phase;
+    if (clearing !== undefined && clearing.wish !== "stopping") {
+      clearing.wish = wish;
     }
     if (signal === Signal.SIGKILL) killLeft(state);
   };
+}
+
+/**
+ * All has ended that a daemon has left: its end is gone on with.
+ *
+ * A crash stays one, whatever has been asked for since: it is counted and said,
+ * and whoever has a command for crashes hears of it.
+ *
+ * @param state What the monitor knows, in the phase in which the daemon ended.
+ * @param cleared That end.
+ */
+export function goOn(state: MonitorState, { status, wish }: Clearing): void {
+  const { phase, policy, everReady } = state;
+  const isUnasked = phase === "hung" || phase === "running";
+  const end = { kind: "ended", status } as const;
+  const hasCrashed = everReady && isUnasked &&
+    (phase === "hung" ? policy !== "no" : isCrash(policy, status));
+  if (wish === undefined || !hasCrashed) {
+    // The end that was wanted first is for good.
+    if (wish !== undefined && phase !== "stopping") state.phase = wish;
+    return dispatch(state, end);
+  }
+  dispatch(state, end);
+  // Of one that is waited for it has been said.
+  if (state.deadline === undefined) {
+    vlog.err(`${state.statusMsg}${lastWords(state)}`);
+  }
+  if (wish === "restarting") {
+    return dispatch(state, { kind: "restart", signal: Signal.SIGTERM });
+  }
+  runCrashHook(state);
+  giveUp(state);
 }
 
 /**
@@ -284,9 +318,9 @@ function noteWhileClearing(
 ): void {
   const { clearing, daemonPid } = state;
   if (clearing === undefined) return;
-  if (isHangup(received)) clearing.phase = "stopping";
+  if (isHangup(received)) clearing.wish = "stopping";
   if (!STOP_SIGNALS.includes(received.signal)) return;
-  clearing.phase = "stopping";
+  clearing.wish = "stopping";
   if (noteStop(state, received) !== "now") return;
   vlog.warn(`told to end once more, killing what pid ${daemonPid} has left`);
   killLeft(state);

@@ -166,6 +166,37 @@ for (const place of PLACES) {
   });
 }
 
+for (const wish of ["restart", "stop"]) {
+  Deno.test(`tend ${wish} makes no secret of a crash whose leftovers are ended`, async () => {
+    await using box = await Sandbox.create();
+    const hook = `--on-crash=echo "$TEND_END" >>'${box.path("crashed")}'`;
+    const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+    const command = leaving(box, freePort(), left);
+    await box.tend(...LOGGED, hook, ...command);
+    const { pid, lastEnd } = await untilShown(
+      box,
+      "that it is cleared up",
+      ({ phase }) => phase === "clearing",
+    );
+    assertEquals(
+      [lastEnd?.pid, lastEnd?.text],
+      [pid, "killed (Segmentation fault)"],
+    );
+    assertEquals((await box.tend(wish, "--timeout=50ms", "web")).code, 0);
+    await logged(
+      box,
+      `ERR|1 crashes: pid ${pid} died, killed (Segmentation fault)`,
+    );
+    await box.until(
+      "the hook was run",
+      () => box.read(box.path("crashed")) === `${lastEnd!.text}\n`,
+    );
+    const { crashes, restarts } = shown(box) ?? {};
+    if (wish === "restart") assertEquals([crashes, restarts], [1, 1]);
+    else assertEquals([box.processes(), box.runFiles()], [[], []]);
+  });
+}
+
 Deno.test("tend --watchdog ends what a command has left that hangs, before the next one", async () => {
   await using box = await Sandbox.create();
   const command = leaving(box, freePort(), { place: PLACES[0] });

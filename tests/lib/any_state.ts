@@ -11,6 +11,7 @@ import {
   READY_WAYS,
   RESTART_POLICIES,
   STREAMS,
+  WISHES,
 } from "../../lib/monitor_state.ts";
 import type { Random } from "../random.ts";
 
@@ -106,6 +107,7 @@ export function anyState(random: Random): MonitorState {
     stoppedAt: maybe(time),
     clearing: maybe(() => ({
       phase: random.pick(MONITOR_PHASES),
+      wish: maybe(() => random.pick(WISHES)),
       status: random.pick(
         [
           { kind: "exited", code: random.below(256) },
