@@ -47,16 +47,26 @@ export function noLongerAwaited(state: MonitorState): void {
  *
  * @param state What the monitor knows.
  * @param limit How long it has otherwise, in milliseconds, if there is a limit.
+ * @param isMore Whether that may be more than it had until now.
  */
-export function isToEnd(state: MonitorState, limit?: number): void {
+export function isToEnd(
+  state: MonitorState,
+  limit?: number,
+  isMore = false,
+): void {
   stopAwaiting(state);
   const isNotReady = state.phase === "notReady";
   const patience = isNotReady
     ? state.stopTimeout ?? DEFAULT_STOP_TIMEOUT_MS
     : limit;
   if (patience === undefined) return;
-  // Telling it once more gives it no more time.
-  if (isNotReady || state.deadline === undefined) setDeadline(state, patience);
+  // Telling it once more gives it no more time, unless somebody says so.
+  const { deadline, phase } = state;
+  const isLonger = isMore && deadline !== undefined && phase !== "hung" &&
+    deadline < bootTime() + patience;
+  if (isNotReady || deadline === undefined || isLonger) {
+    setDeadline(state, patience);
+  }
 }
 
 /**

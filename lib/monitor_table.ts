@@ -52,6 +52,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 /** Signals that ask for the end come so close together when they are one wish. */
 const SAME_STOP_MS = 100;
 
+/** So much longer than whoever asks for the end a monitor waits for it. */
+const ASKER_MS = 5_000;
 /** So long after a Ctrl-C another one insists on it. */
 const SAME_WISH_MS = 5_000;
 
@@ -62,7 +64,8 @@ type MonitorEvent =
   | { readonly kind: "ended"; readonly status: WaitStatus }
   | { readonly kind: "deadline" }
   | { readonly kind: "hung"; readonly why: string }
-  | MonitorRequest;
+  | (MonitorRequest & { readonly kind: "stop" })
+  | (MonitorRequest & { readonly kind: "restart" });
 
 type Handler<K extends MonitorEvent["kind"]> = (
   state: MonitorState,
@@ -198,14 +201,24 @@ export function dispatch<K extends MonitorEvent["kind"]>(
   handler(state, event);
 }
 
-/** Tells the daemon to end, for what is to come after that. */
+/**
+ * Tells the daemon to end, for what is to come after that.
+ *
+ * Whoever asks kills it when its time is over, and says so. If that process has
+ * gone by then, as by a Ctrl-C, the monitor does, where it has a limit at all.
+ */
 function tell(
   phase: MonitorPhase,
 ): (state: MonitorState, request: MonitorRequest) => void {
-  return (state, { signal }) => {
-    isToEnd(state);
+  return (state, { signal, timeout = 0 }) => {
+    const { stopTimeout } = state;
+    const limit = stopTimeout === undefined
+      ? undefined
+      : Math.max(stopTimeout, timeout) + ASKER_MS;
+    isToEnd(state, limit, timeout > 0);
     state.phase = phase;
-    tellToEnd(state, signal);
+    if (signal === Signal.SIGKILL) killNow(state);
+    else tellToEnd(state, signal);
   };
 }
 

@@ -9,12 +9,26 @@
 import { pidfdSendSignal } from "../ffi/pidfd.ts";
 import { LAST_SIGNAL, type ReceivedSignal } from "../ffi/signal.ts";
 
-/** What is asked for, and the signal by which the daemon is told to end. */
-export type MonitorRequest =
-  /** That the daemon ends, and the monitor with it. */
-  | { readonly kind: "stop"; readonly signal: number }
-  /** That the daemon ends, and another follows it. */
-  | { readonly kind: "restart"; readonly signal: number };
+/** What is asked for. */
+export interface MonitorRequest {
+  /**
+   * That the daemon ends, and the monitor with it; or that it ends, and another
+   * follows it.
+   */
+  readonly kind: "stop" | "restart";
+  /** The signal by which the daemon is told to end. */
+  readonly signal: number;
+  /**
+   * How long whoever asks gives it for that, in milliseconds, where that is more
+   * than the monitor would.
+   */
+  readonly timeout?: number;
+}
+
+/** In a signal's value the time is above the signal's number. */
+const TIMEOUT_SHIFT = 8n;
+/** The longest time, more than three weeks. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 /**
  * The signals for requests, `SIGRTMIN+1` and `SIGRTMIN+2`: glibc keeps 32 and 33
@@ -43,12 +57,15 @@ export const REQUEST_SIGNALS: readonly number[] = [
  * not queued, or its value is no signal.
  */
 export function requestOf(
-  { signal, value }: ReceivedSignal,
+  { signal: received, value }: ReceivedSignal,
 ): MonitorRequest | undefined {
-  const kind = KINDS.find((kind) => SIGNAL_OF[kind] === signal);
+  const kind = KINDS.find((kind) => SIGNAL_OF[kind] === received);
   if (kind === undefined || value === undefined) return undefined;
-  const isSignal = value >= 1n && value <= BigInt(LAST_SIGNAL);
-  return isSignal ? { kind, signal: Number(value) } : undefined;
+  const timeout = Number(value >> TIMEOUT_SHIFT);
+  const signal = Number(value - (BigInt(timeout) << TIMEOUT_SHIFT));
+  const isValid = signal >= 1 && signal <= LAST_SIGNAL && timeout <= LONGEST_MS;
+  if (!isValid) return undefined;
+  return { kind, signal, ...timeout > 0 && { timeout } };
 }
 
 /**
@@ -59,6 +76,11 @@ export function requestOf(
  * @param request What is asked for.
  * @throws {LibcError} As `pidfdSendSignal()`.
  */
-export function sendRequest(pidfd: number, request: MonitorRequest): void {
-  pidfdSendSignal(pidfd, SIGNAL_OF[request.kind], request.signal);
+export function sendRequest(
+  pidfd: number,
+  { kind, signal, timeout = 0 }: MonitorRequest,
+): void {
+  const time = BigInt(Math.min(Math.ceil(timeout), LONGEST_MS));
+  const value = (time << TIMEOUT_SHIFT) + BigInt(signal);
+  pidfdSendSignal(pidfd, SIGNAL_OF[kind], value);
 }

@@ -26,6 +26,7 @@ import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
 import {
   endsMore,
+  longerTimeout,
   type StopTerms,
   stopTerms,
   type StopWish,
@@ -55,7 +56,7 @@ export function* restartDaemon(
     }
     const { record: before } = watch.look();
     const terms = stopTerms(wish, before);
-    ask(monitor, terms.signal);
+    ask(monitor, terms.signal, longerTimeout(terms, before));
     yield* outcome(watch, before, monitor, held, terms, say);
     const { record } = watch.look();
     const { pid, phase: state } = record;
@@ -182,8 +183,12 @@ function kill(
   ask(monitor, Signal.SIGKILL);
 }
 
-function ask(monitor: ProvenMonitor, signal: number): void {
-  const request = { kind: "restart", signal } as const;
+function ask(
+  monitor: ProvenMonitor,
+  signal: number,
+  longer: { timeout?: number } = {},
+): void {
+  const request = { kind: "restart", signal, ...longer } as const;
   signalIfThere(monitor, (pidfd) => sendRequest(pidfd, request));
 }
 

@@ -44,6 +44,7 @@ import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
 import {
   endsMore,
+  longerTimeout,
   type StopTerms,
   stopTerms,
   type StopWish,
@@ -197,10 +198,9 @@ function* endHeld(
   const watch = monitor && MonitorWatch.start(pidfile, monitor);
   try {
     if (monitor !== undefined) {
-      signalIfThere(
-        monitor,
-        (pidfd) => sendRequest(pidfd, { kind: "stop", signal }),
-      );
+      const longer = longerTimeout(how, monitor.record);
+      const request = { kind: "stop", signal, ...longer } as const;
+      signalIfThere(monitor, (pidfd) => sendRequest(pidfd, request));
     } else if (daemon !== undefined) {
       sendSignal(daemon, signal);
     }

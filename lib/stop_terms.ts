@@ -41,6 +41,21 @@ export function stopTerms(
 }
 
 /**
+ * What a monitor has to be told of the time that a daemon has.
+ *
+ * @param terms How that is told to end.
+ * @param record What the monitor says.
+ * @returns The time, in milliseconds, for a request: if it is longer than the
+ * monitor would wait.
+ */
+export function longerTimeout(
+  { timeout }: StopTerms,
+  { stopTimeout = Infinity }: MonitorRecord,
+): { timeout?: number } {
+  return timeout > stopTimeout ? { timeout } : {};
+}
+
+/**
  * Whether a monitor ends more than its daemon's own process.
  *
  * @param record What it says.

@@ -2,7 +2,16 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { insist, leaving, PLACES, startLeaving } from "../leftovers.ts";
-import { LOGGED, logged, MONITORED, shown, untilAsleep } from "../monitored.ts";
+import {
+  LOGGED,
+  logged,
+  MONITORED,
+  request,
+  shown,
+  successorOf,
+  untilAsleep,
+} from "../monitored.ts";
+import { isAlive } from "../proc.ts";
 import { freePort } from "../ready.ts";
 import { type Running, Sandbox, TEND } from "../sandbox.ts";
 import { isThere, stubborn } from "../verb_calls.ts";
@@ -82,6 +91,21 @@ Deno.test("tend stop has the time of --stop-timeout, if none is given", async ()
       "killed (SIGKILL)\n",
   });
 });
+
+for (const kind of ["stop", "restart"] as const) {
+  Deno.test(`tend --stop-timeout kills COMMAND when tend ${kind} is gone by then`, async () => {
+    await using box = await Sandbox.create();
+    await box.tend(...LOGGED, "--stop-timeout=50ms", ...stubborn(box));
+    await isThere(box);
+    const { pid } = shown(box)!;
+    request(box, kind);
+    await logged(box, `WARN|pid ${pid} does not end by SIGTERM, killing it\n`);
+    await box.until("it has ended", () => !isAlive(pid));
+    if (kind === "restart") await successorOf(pid, box);
+    else await box.until("all has ended", () => box.processes().length === 0);
+    await box.tend("stop", "--timeout=0", "web");
+  });
+}
 
 Deno.test("tend --stop-signal passes other signals on as they are", async () => {
   await using box = await Sandbox.create();

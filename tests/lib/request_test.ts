@@ -18,6 +18,13 @@ for (const signal of [1, 9, 15, 64]) {
   });
 }
 
+Deno.test("requestOf() is what came with a time", () => {
+  assertEquals(
+    requestOf({ signal: 35, fromKernel, value: 15n + (60_000n << 8n) }),
+    { kind: "stop", signal: 15, timeout: 60_000 },
+  );
+});
+
 const NONE: readonly [what: string, received: ReceivedSignal][] = [
   ["signal that was not queued", { signal: 35, fromKernel }],
   ["signal of the kernel's", { signal: 36, fromKernel: true }],
