@@ -238,7 +238,7 @@ function isFollowed(
 ): boolean | undefined {
   if (clearing === undefined) return undefined;
   if (!everReady || policy === "no") return false;
-  switch (clearing.phase) {
+  switch (clearing.wish ?? clearing.phase) {
     case "stopping":
       return false;
     case "running":
