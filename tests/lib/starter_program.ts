@@ -20,6 +20,9 @@ import { anyState } from "./any_state.ts";
 const [pidfile, how] = Deno.args as [string, string];
 const state: MonitorState = {
   ...anyState(new Random(0)),
+  ready: undefined,
+  watchdog: undefined,
+  loggers: [],
   policy: how === "does not restart" ? "no" : "on-crash",
   command: {
     path: toBytes("/bin/sleep"),

@@ -28,6 +28,9 @@ function stateWith(pidfile: string | undefined): MonitorState {
     overwritePidfile: false,
     everReady: true,
     coreDumped: false,
+    ready: undefined,
+    watchdog: undefined,
+    loggers: [],
   };
 }
 
