@@ -203,7 +203,7 @@ for (const sleepAfter of ["0", "never"]) {
     const pidfd = pidfdOpen(record.monitor);
     for (const signal of [35, 36, 37]) {
       pidfdSendSignal(pidfd, signal);
-      for (const value of [0, 65, 4097, 65_000, 2 ** 40]) {
+      for (const value of [0, 65, 4096, 65_000, 2 ** 40]) {
         pidfdSendSignal(pidfd, signal, value);
       }
     }
