@@ -3,6 +3,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
+import { successorOf } from "../monitored.ts";
+import { isAlive } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** A place for mounts; a user without privileges needs one of users too. */
@@ -171,3 +173,32 @@ Deno.test("tend --pidfile starts when the pidfile goes between the look whether 
   );
   assertEquals(code, 0);
 });
+
+for (const sleep of ["--sleep-after=never", "--sleep-after=0"]) {
+  Deno.test(`tend --monitor ${sleep} makes the run directory anew for a restart, and leaves another directory to its user`, async () => {
+    await using box = await Sandbox.create();
+    const other = box.path("other/web.pid");
+    Deno.mkdirSync(box.path("other"));
+    for (const [pidfile, name] of [["web.pid", "web"], [other, "other"]]) {
+      const { code, stderr } = await box.tend(
+        ...["--detach", "--monitor", "--restart-delay=10ms", sleep],
+        ...[`--pidfile=${pidfile}`, `--log-file=${box.path(`${name}.log`)}`],
+        ...["--", "sleep", "600"],
+      );
+      assertEquals([code, stderr], [0, ""]);
+    }
+    const [first, second] = [box.pidfile("web.pid")!, box.pidIn(other)!];
+    for (const directory of [box.path("run"), box.path("other")]) {
+      Deno.removeSync(directory, { recursive: true });
+    }
+    for (const pid of [first, second]) Deno.kill(pid, "SIGSEGV");
+    const next = await successorOf(first, box);
+    assertEquals(isAlive(next), true);
+    const why = `${other}.tmp: create failed (No such file or directory)`;
+    await box.until(
+      "the monitor says what is missing",
+      () => box.read(box.path("other.log"))?.includes(why),
+    );
+    assertEquals(box.exists(box.path("other")), false);
+  });
+}
