@@ -202,3 +202,40 @@ for (const sleep of ["--sleep-after=never", "--sleep-after=0"]) {
     assertEquals(box.exists(box.path("other")), false);
   });
 }
+
+Deno.test("tend --detach --monitor that starts leaves its caller's output, however few descriptors there are", async () => {
+  const codes = new Set<number>();
+  // From too few for a start to enough for anything.
+  for (let limit = 12; limit <= 24; limit++) {
+    await using box = await Sandbox.create();
+    const { code, stderr } = await box.run([
+      ...["sh", "-c", 'ulimit -n "$1"; shift; exec "$@"', "sh", `${limit}`],
+      ...[TEND, "--detach", "--monitor", "--", "sleep", "600"],
+    ]);
+    codes.add(code === 0 ? 0 : 1);
+    if (code !== 0) continue;
+    assertEquals(stderr, "");
+    assertEquals(box.processes().length, 2);
+    await box.until(
+      "nobody has the caller's output",
+      () =>
+        box.processes().every((pid) =>
+          filesOf(pid).every((file) => !/\.(out|err)$/.test(file))
+        ),
+    );
+  }
+  assertEquals(codes, new Set([1, 0]));
+});
+
+/** The files that a process has open. */
+function filesOf(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`);
+    } catch (error) {
+      // Closed since.
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  });
+}
