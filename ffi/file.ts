@@ -200,20 +200,31 @@ export function openIfThere(path: CString, flags: number): number | undefined {
 export function readFile(path: CString): Uint8Array<ArrayBuffer> {
   const fd = open(path, O_RDONLY);
   try {
-    let bytes = new Uint8Array(4096);
-    let length = 0;
-    for (;;) {
-      const n = read(fd, bytes.subarray(length));
-      if (n === 0) return bytes.subarray(0, length);
-      length += n;
-      if (length === bytes.length) {
-        const larger = new Uint8Array(2 * length);
-        larger.set(bytes);
-        bytes = larger;
-      }
-    }
+    return readToEnd(fd);
   } finally {
     close(fd);
+  }
+}
+
+/**
+ * Reads what is left of an open file.
+ *
+ * @param fd The file.
+ * @returns Its bytes.
+ * @throws {LibcError} As {@linkcode read}.
+ */
+export function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
+  let bytes = new Uint8Array(4096);
+  let length = 0;
+  for (;;) {
+    const n = read(fd, bytes.subarray(length));
+    if (n === 0) return bytes.subarray(0, length);
+    length += n;
+    if (length === bytes.length) {
+      const larger = new Uint8Array(2 * length);
+      larger.set(bytes);
+      bytes = larger;
+    }
   }
 }
 

@@ -7,8 +7,7 @@
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { setsid, waitpid } from "../ffi/process.ts";
-import { setSignalMask } from "../ffi/signal.ts";
-import { exitStatusOf } from "../ffi/wait_status.ts";
+import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import { exit } from "./fatal_signal.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
@@ -53,13 +52,16 @@ export function leaveForeground(
       image,
       inNewSession: true,
     };
-    return forkAndEndParent(plan, child, signalFd, () => {});
+    return forkAndEndParent(plan, child, signalFd, () => undefined);
   }
   const child = { role: "detached", coreDumped, image } as const;
-  return forkAndEndParent(plan, child, signalFd, (pid) => {
+  return forkAndEndParent(
+    plan,
+    child,
+    signalFd,
     // The session leader, which nobody needs, must be gone when we return.
-    if (plan.supervise === undefined) waitpid(pid);
-  });
+    (pid) => plan.supervise === undefined ? waitpid(pid) : undefined,
+  );
 }
 
 /**
@@ -100,7 +102,10 @@ export function leaveSessionLeader(
     plan,
     child,
     signalFd,
-    () => void forkNotifyStartup(callerFd),
+    () => {
+      forkNotifyStartup(callerFd);
+      return undefined;
+    },
     callerFd,
   );
   // As long as we have it too, the caller would not hear of its child's end.
@@ -111,12 +116,15 @@ export function leaveSessionLeader(
 /**
  * Forks, and returns in the child. The parent ends when the child is ready, or
  * has failed, with the child's exit status then.
+ *
+ * @param whenReady Told the child's pid when it is ready. It returns how the
+ * child ended, if it is one that makes the daemon and ends.
  */
 function forkAndEndParent(
   plan: DaemonPlan,
   child: Child,
   signalFd: number,
-  whenReady: (pid: number) => void,
+  whenReady: (pid: number) => WaitStatus | undefined,
   callerFd?: number,
 ): number {
   const { pidfile } = plan;
@@ -140,11 +148,14 @@ function forkAndEndParent(
     startupFailed(startup.status, DETACH_FAILED);
   }
   const lateSignal = passOnPending(signalFd, pid);
-  whenReady(pid);
-  // It was ready, and told to end: nobody must count on it.
+  const ended = whenReady(pid);
   const signal = lateSignal ?? stopSignal;
-  if (signal !== undefined) exit(128 + signal);
-  // A signal that came since is for us alone, and ends us before we say 0.
-  setSignalMask([]);
+  // A child that has ended well had looked for the last time, and has not passed
+  // on what we sent it.
+  const isHeard = ended?.kind !== "exited" || ended.code !== 0;
+  // The daemon was ready, and told to end: nobody must count on it.
+  if (signal !== undefined && isHeard) exit(128 + signal);
+  // Signals stay blocked: one that came since has not reached the daemon, which
+  // runs, and to end of it would say that it does not.
   exit(0);
 }

@@ -22,6 +22,7 @@ import {
 } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
+import { foreignness } from "./foreign_file.ts";
 import type { Logging, OutputFile, Outputs } from "./monitor_state.ts";
 
 const [STDOUT, STDERR] = [1, 2];
@@ -115,12 +116,19 @@ function unfitness(
   // The longest name first.
   for (let number = rotate?.count ?? 0; number > 0; number--) {
     try {
-      const older = lookAtName(
-        Uint8Array.of(...file, ...toBytes(`.${number}`)),
-      );
-      if (older === undefined || !isDirectory(older)) continue;
-      return `${fromBytes(file)}.${number} is a directory, and would have to ` +
-        "be an older file of it";
+      const name = Uint8Array.of(...file, ...toBytes(`.${number}`));
+      const older = lookAtName(name);
+      if (older === undefined) continue;
+      if (isDirectory(older)) {
+        return `${fromBytes(name)} is a directory, and would have to be an ` +
+          "older file of it";
+      }
+      // Each file replaces the older one. One that is put there later is lost
+      // like that: a logger that stopped for it would lose what is written.
+      const foreign = foreignness(name, older);
+      if (foreign !== undefined) {
+        return `${fromBytes(name)} would be replaced: ${foreign}`;
+      }
     } catch (error) {
       if (!(error instanceof LibcError)) throw error;
       return `too long to put .${number} behind it (${error.reason})`;

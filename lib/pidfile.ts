@@ -10,6 +10,7 @@
  */
 import { awaitOther } from "./pidfile_contention.ts";
 import { ftruncate, writeFully } from "../ffi/descriptor.ts";
+import { dirname } from "@std/path/dirname";
 import { isAbsolute } from "@std/path/is-absolute";
 import {
   isRegularFile,
@@ -81,6 +82,22 @@ export function makeRundirFor(name?: string): void {
 }
 
 /**
+ * Makes the run directory anew for a pidfile that is in it, as the start did. It
+ * may have gone under a monitor, by a tmpfiles.d or a hand that cleans up, and
+ * without it no daemon could be started any more.
+ */
+function remakeRundirFor(pidfile: string): void {
+  const directory = dirname(pidfile);
+  if (isThere(directory)) return;
+  try {
+    if (directory === rundir()) makeDirectory(directory);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    vlog.fatal(error.message);
+  }
+}
+
+/**
  * Makes the pidfile of this process, and has it removed when the process ends.
  * Ends the process with a message when it cannot be had. Port of
  * `make_pidfile()`.
@@ -90,6 +107,7 @@ export function makeRundirFor(name?: string): void {
  * @returns The descriptor that holds the lock: it has to stay open.
  */
 export function makePidfile(pidfile: string, overwrite: boolean): number {
+  remakeRundirFor(pidfile);
   const pid = getpid();
   const tmpfile = overwrite ? `${pidfile}.tmp${pid}` : `${pidfile}.tmp`;
   const { fd, file } = overwrite

@@ -6,8 +6,11 @@
  * @module
  */
 import { splitLines } from "../../ffi/c_string.ts";
-import { readFile } from "../../ffi/file.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { fstat, O_NOCTTY, O_RDONLY, readToEnd } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
+import { geteuid } from "../../ffi/user.ts";
+import { ForeignFileError, foreignness, openOwnWay } from "../foreign_file.ts";
 import { nameOf } from "../surroundings.ts";
 
 const HASH = "#".charCodeAt(0);
@@ -18,14 +21,14 @@ const EQUALS = "=".charCodeAt(0);
  *
  * @param path The file.
  * @returns Its entries, as bytes, in their order.
- * @throws {Error} When it cannot be read or a line is none; the message has the
- * line's number.
+ * @throws {Error} When it cannot be read, is another user's doing or a line is
+ * none; the message has the line's number.
  */
 export function readEnvFile(path: string): Uint8Array[] {
   const option = `option --env-file=${path}`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = readFile(path);
+    bytes = readTrusted(path);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     throw new Error(`${option}: ${error.message}`, { cause: error });
@@ -39,6 +42,22 @@ export function readEnvFile(path: string): Uint8Array[] {
     }
     return [line];
   });
+}
+
+/**
+ * Reads a file that nobody else has put where anybody can: `LD_PRELOAD` in it
+ * would be that user's program, run by us. Root could do as much without.
+ */
+function readTrusted(path: string): Uint8Array<ArrayBuffer> {
+  const fd = openOwnWay(path, O_RDONLY | O_NOCTTY);
+  try {
+    const stat = fstat(fd);
+    const why = foreignness(path, stat, stat.uid === 0 ? 0 : geteuid());
+    if (why !== undefined) throw new ForeignFileError("open", why);
+    return readToEnd(fd);
+  } finally {
+    close(fd);
+  }
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   parentOf,
   titleOf,
 } from "../proc.ts";
+import { lacks } from "../binutils.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 const DETACHED = [
@@ -24,7 +25,7 @@ const STATUSES = { SIGTERM: 143, SIGINT: 130 } as const;
 for (const options of DETACHED) {
   for (const [signal, status] of Object.entries(STATUSES)) {
     const title = ["tend", ...options].join(" ");
-    Deno.test(`${title} does not end well when it finds ${signal} and a ready daemon at once`, async () => {
+    Deno.test(`${title} says the truth when it finds ${signal} and a ready daemon at once`, async () => {
       await using box = await Sandbox.create();
       Deno.mkdirSync(box.path("run"));
       // Held up as long as somebody else makes the same pidfile.
@@ -43,15 +44,71 @@ for (const options of DETACHED) {
       });
       Deno.kill(tend.pid, signal as Deno.Signal);
       Deno.kill(tend.pid, "SIGCONT");
-      assertEquals((await tend.finished()).code, status);
+      const { code } = await tend.finished();
+      if (options.includes("--monitor")) assertEquals(code, status);
+      await assertTruth(box, code, status);
     });
   }
+}
+
+/** That a start says 0 of a daemon that runs, and else leaves none. */
+async function assertTruth(
+  box: Sandbox,
+  code: number,
+  status: number,
+): Promise<void> {
+  const runs = () =>
+    box.processes().some((pid) => look(pid)?.status.get("Name") === "sleep");
+  if (code === 0) return assertEquals(runs(), true);
+  assertEquals(code, status);
+  await box.until("COMMAND has ended, as the status says", () => !runs());
+}
+
+for (const options of [["--detach"], DETACHED[0]!, DETACHED[2]!]) {
+  Deno.test({
+    name: `tend ${
+      options.join(" ")
+    } says the truth of the daemon, whenever SIGTERM comes`,
+    ignore: await lacks(["strace"]),
+    fn: async () => {
+      const trace = async (...more: string[]) => {
+        const box = await Sandbox.create();
+        const { code } = await box.run([
+          ...["strace", "-qq", "-o", box.path("trace"), ...more],
+          ...[TEND, ...options, "--", "sleep", "600"],
+        ]);
+        return { box, code, calls: namesIn(box.read(box.path("trace"))!) };
+      };
+      const { box, code, calls } = await trace();
+      await using _box = box;
+      assertEquals(code, 0);
+      // All that the caller's process does after its child is there.
+      const last = calls.lastIndexOf("clone");
+      const told = new Set<number>();
+      for (const [i, name] of calls.entries()) {
+        if (i <= last || name === "exit_group") continue;
+        const when = calls.slice(0, i + 1).filter((one) => one === name).length;
+        const inject = `inject=${name}:signal=TERM:when=${when}`;
+        const { box, code } = await trace("-e", inject);
+        await using _box = box;
+        await assertTruth(box, code, 143);
+        told.add(code);
+      }
+      // It has not come too late each time.
+      assertEquals(told.has(143), true);
+    },
+  });
+}
+
+/** The system calls in a trace of one thread. */
+function namesIn(trace: string): string[] {
+  return [...trace.matchAll(/^(\w+)\(/gm)].map(([, name]) => name!);
 }
 
 for (const options of [["--detach"], DETACHED[1]!]) {
   for (const [signal, status] of Object.entries(STATUSES)) {
     const title = ["tend", ...options].join(" ");
-    Deno.test(`${title} does not end well when ${signal} comes while it waits for its child's end`, async () => {
+    Deno.test(`${title} says the truth of the daemon when ${signal} comes while it waits for its child's end`, async () => {
       await using box = await Sandbox.create();
       // Of the caller's process alone, which goes on waiting for a while.
       const inject = "inject=wait4:delay_enter=1000000";
@@ -70,7 +127,7 @@ for (const options of [["--detach"], DETACHED[1]!]) {
         look(pid)?.ppid === traced.pid
       );
       Deno.kill(caller!, signal as Deno.Signal);
-      assertEquals((await traced.finished()).code, status);
+      await assertTruth(box, (await traced.finished()).code, status);
     });
   }
 }

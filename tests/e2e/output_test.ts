@@ -340,6 +340,40 @@ Deno.test({
 
 Deno.test({
   name:
+    "tend --log-rotate as root refuses to replace another user's file in /tmp",
+  ignore: !IS_ROOT,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const shared = box.path("shared");
+    Deno.mkdirSync(shared);
+    Deno.chmodSync(shared, 0o1777);
+    const older = `${shared}/o.2`;
+    Deno.writeTextFileSync(older, "theirs\n");
+    const run = (count: number) =>
+      box.tend(
+        ...[`--output=${shared}/o`, `--log-rotate=1k,${count}`],
+        ...["--", "seq", "1000"],
+      );
+    await box.run(["chown", "nobody", older]);
+    const { code, stderr } = await run(2);
+    assertEquals([code, box.read(older)], [1, "theirs\n"]);
+    assertStringIncludes(
+      stderr,
+      `${older} would be replaced: it belongs to user 65534; remove it\n`,
+    );
+    assertEquals(box.exists(`${shared}/o`), false);
+    // No file of that number is ever made with fewer.
+    assertEquals(await run(1), { code: 0, stdout: "", stderr: "" });
+    assertEquals(box.read(older), "theirs\n");
+    // Our own are replaced.
+    await box.run(["chown", "root", older]);
+    assertEquals((await run(2)).code, 0);
+    assertEquals(box.read(older) === "theirs\n", false);
+  },
+});
+
+Deno.test({
+  name:
     "tend --user --output opens the file as root, and none that the user could plant",
   ignore: !IS_ROOT,
   fn: async () => {

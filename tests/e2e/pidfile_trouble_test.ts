@@ -3,6 +3,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
+import { successorOf } from "../monitored.ts";
+import { isAlive } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** A place for mounts; a user without privileges needs one of users too. */
@@ -171,3 +173,69 @@ Deno.test("tend --pidfile starts when the pidfile goes between the look whether 
   );
   assertEquals(code, 0);
 });
+
+for (const sleep of ["--sleep-after=never", "--sleep-after=0"]) {
+  Deno.test(`tend --monitor ${sleep} makes the run directory anew for a restart, and leaves another directory to its user`, async () => {
+    await using box = await Sandbox.create();
+    const other = box.path("other/web.pid");
+    Deno.mkdirSync(box.path("other"));
+    for (const [pidfile, name] of [["web.pid", "web"], [other, "other"]]) {
+      const { code, stderr } = await box.tend(
+        ...["--detach", "--monitor", "--restart-delay=10ms", sleep],
+        ...[`--pidfile=${pidfile}`, `--log-file=${box.path(`${name}.log`)}`],
+        ...["--", "sleep", "600"],
+      );
+      assertEquals([code, stderr], [0, ""]);
+    }
+    const [first, second] = [box.pidfile("web.pid")!, box.pidIn(other)!];
+    for (const directory of [box.path("run"), box.path("other")]) {
+      Deno.removeSync(directory, { recursive: true });
+    }
+    for (const pid of [first, second]) Deno.kill(pid, "SIGSEGV");
+    const next = await successorOf(first, box);
+    assertEquals(isAlive(next), true);
+    const why = `${other}.tmp: create failed (No such file or directory)`;
+    await box.until(
+      "the monitor says what is missing",
+      () => box.read(box.path("other.log"))?.includes(why),
+    );
+    assertEquals(box.exists(box.path("other")), false);
+  });
+}
+
+Deno.test("tend --detach --monitor that starts leaves its caller's output, however few descriptors there are", async () => {
+  const codes = new Set<number>();
+  // From too few for a start to enough for anything.
+  for (let limit = 12; limit <= 24; limit++) {
+    await using box = await Sandbox.create();
+    const { code, stderr } = await box.run([
+      ...["sh", "-c", 'ulimit -n "$1"; shift; exec "$@"', "sh", `${limit}`],
+      ...[TEND, "--detach", "--monitor", "--", "sleep", "600"],
+    ]);
+    codes.add(code === 0 ? 0 : 1);
+    if (code !== 0) continue;
+    assertEquals(stderr, "");
+    assertEquals(box.processes().length, 2);
+    await box.until(
+      "nobody has the caller's output",
+      () =>
+        box.processes().every((pid) =>
+          filesOf(pid).every((file) => !/\.(out|err)$/.test(file))
+        ),
+    );
+  }
+  assertEquals(codes, new Set([1, 0]));
+});
+
+/** The files that a process has open. */
+function filesOf(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`);
+    } catch (error) {
+      // Closed since.
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  });
+}

@@ -4,7 +4,7 @@ import { Sandbox } from "../sandbox.ts";
 
 /** A program that says in a file what it sees of its descriptors. */
 const IMPORTS = `
-  import { closesOnExec, dupFrom } from "${ROOT}/ffi/descriptor.ts";
+  import { close, closesOnExec, dupFrom } from "${ROOT}/ffi/descriptor.ts";
   import { O_RDONLY, open } from "${ROOT}/ffi/file.ts";
   import { closeInheritedFds, closeStandardFds } from "${ROOT}/lib/standard_fds.ts";
   const [answer, ...args] = Deno.args;
@@ -104,6 +104,35 @@ Deno.test("closeStandardFds() takes descriptors that are closed already", async 
     'exec 0<&- 1>&-; "$@"',
   );
   assertEquals([0, 1, 2].map((fd) => after[fd]), Array(3).fill("/dev/null"));
+});
+
+Deno.test("closeStandardFds() does its work without a free descriptor", async () => {
+  const [before, taken, after] = await say(
+    `
+    const before = fds();
+    const taken = [];
+    try {
+      for (;;) taken.push(open("/dev/zero", O_RDONLY));
+    } catch {
+      closeStandardFds();
+    }
+    // For the answer.
+    for (const fd of taken.splice(-3)) close(fd);
+    say([before, taken, fds()]);`,
+    'ulimit -n 64; "$@"',
+  );
+  assertEquals(taken.length > 5, true);
+  const files = new Set([0, 1, 2].map((fd) => before[fd]));
+  const left = Object.entries(after)
+    .filter(([, file]) => files.has(file as string));
+  assertEquals(left, []);
+  assertEquals([0, 1, 2].map((fd) => after[fd]), Array(3).fill("/dev/null"));
+  // Deno's own numbers are not free for others.
+  const own = Object.keys(before).filter((fd) =>
+    Number(fd) > 2 && files.has(before[fd])
+  );
+  assertEquals(own.length > 0, true);
+  assertEquals(own.map((fd) => after[fd]), own.map(() => "/dev/null"));
 });
 
 Deno.test("closeInheritedFds() closes what the caller has handed down above 2", async () => {

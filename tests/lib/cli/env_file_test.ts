@@ -48,3 +48,34 @@ Deno.test("readEnvFile() says why a file cannot be read", () => {
     "option --env-file=/proc: read failed (Is a directory)",
   );
 });
+
+for (const kind of ["file", "link"] as const) {
+  Deno.test({
+    name:
+      `readEnvFile() does not believe another user's ${kind} where anybody can put one`,
+    // Nobody else can give a file away.
+    ignore: Deno.uid() !== 0,
+    fn: async () => {
+      await using box = await Sandbox.create();
+      const dir = box.path("shared");
+      Deno.mkdirSync(dir);
+      Deno.chmodSync(dir, 0o1777);
+      const file = `${dir}/env`;
+      Deno.writeTextFileSync(box.path("ours"), "A=1\n");
+      if (kind === "link") Deno.symlinkSync("../ours", file);
+      else Deno.writeTextFileSync(file, "A=1\n");
+      // Ours is believed there, and theirs where nobody else can put it.
+      assertEquals(readEnvFile(file).map(fromBytes), ["A=1"]);
+      await box.run(["chown", "-h", "65534", file]);
+      const whose = kind === "link" ? "is a symbolic link of" : "belongs to";
+      const error = assertThrows(() => readEnvFile(file), Error);
+      assertEquals(
+        error.message,
+        `option --env-file=${file}: open failed (it ${whose} user 65534; ` +
+          "remove it)",
+      );
+      Deno.chmodSync(dir, 0o755);
+      assertEquals(readEnvFile(file).map(fromBytes), ["A=1"]);
+    },
+  });
+}
