@@ -22,6 +22,8 @@ import { nameOf } from "./calls.ts";
 import type { Life, Plan, Step } from "./life.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
+/** The log of all that live here. */
+const LOG = "./web.log";
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
 const TITLE = COMMAND.join(" ");
@@ -92,7 +94,9 @@ export function startArgs(
 ): string[] {
   const after = sleep === "asleep" ? "20ms" : "never";
   return [program, "--detach", "--monitor", "--pidfile=web.pid"]
-    .concat("--restart-delay=50ms", `--sleep-after=${after}`, command);
+    .concat("--restart-delay=50ms", `--sleep-after=${after}`)
+    // What a monitor has to say it says there.
+    .concat(`--log-file=${LOG}`, command);
 }
 
 /**
@@ -113,10 +117,11 @@ export async function tryLife(
   try {
     life = await runLife(box, plan, STEPS[sleep], startArgs(subject, sleep));
     const output = outputOf(box);
-    failures.push(...crashesOf(life, output));
+    failures.push(...deathsOf(life));
     if (plan === undefined || life.done !== undefined) {
       failures.push(...await broken(box, subject, sleep, plan, life, output));
     }
+    failures.push(...crashesOf(box));
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
@@ -130,11 +135,15 @@ export function outputOf(box: Sandbox): string {
     (box.read(box.path("traced.out")) ?? "");
 }
 
-/** What says that `tend` has crashed. */
-export function crashesOf(life: Life, output: string): string[] {
-  const failures = life.deaths.map((death) => `death of ${death}`);
-  if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
-  return failures;
+/** What says that a process of tend's has been killed by another signal. */
+export function deathsOf(life: Life): string[] {
+  return life.deaths.map((death) => `death of ${death}`);
+}
+
+/** What says that `tend` has crashed, to its caller or in its log. */
+export function crashesOf(box: Sandbox): string[] {
+  const said = outputOf(box) + (box.read(box.path(LOG)) ?? "");
+  return CRASH_MARKS.test(said) ? [`it crashed: ${said}`] : [];
 }
 
 /**
@@ -217,8 +226,19 @@ async function broken(
   if (daemon !== undefined && killed === undefined) {
     failures.push(`not stopped: ${picture(box)}`);
   }
+  // The next start would take it over, and nobody would have seen it.
+  const isFailure = plan !== undefined && plan.what !== "kill";
+  const mayLeave = life.done !== undefined &&
+    nameOf(life.done.number) === "unlink";
+  if (isFailure && !mayLeave) failures.push(...temporaryFiles(box));
   failures.push(...await afterwards(box, subject, sleep, daemon));
   return failures;
+}
+
+/** What a call that failed has left half made. */
+function temporaryFiles(box: Sandbox): string[] {
+  return box.runFiles().filter((name) => name.endsWith(".tmp"))
+    .map((name) => `left: ${name}`);
 }
 
 /**

@@ -9,8 +9,8 @@ import type { Trial } from "./trial.ts";
 /** A machine of few cores is shared with others. */
 const AT_ONCE = 2;
 
-/** So many are tried at least, however short the time, and some of each row. */
-const LEAST = 5;
+/** So many of each row are tried however short the time. */
+const LEAST = 1;
 
 /** Something to be tried, under the row of the table where it is counted. */
 export interface Case {
@@ -21,7 +21,7 @@ export interface Case {
 
 /**
  * Tries cases in random order, until there are none or no more time. However
- * short that is, each row has its share of {@linkcode LEAST}.
+ * short that is, there are {@linkcode LEAST} of each row.
  *
  * @param cases What there is to be tried.
  * @param budget How long, and which order.
@@ -35,13 +35,12 @@ export async function tryCases(
   const left = shuffled(cases, seed);
   const all = new Map<string, number>();
   for (const { what } of cases) all.set(what, (all.get(what) ?? 0) + 1);
-  const least = Math.ceil(LEAST / all.size);
   /** Of those that are tried right now, too. */
   const begun = new Map<string, number>();
   const begin = (what: string, by: 1 | -1) =>
     begun.set(what, (begun.get(what) ?? 0) + by);
   const draw = (): Case | undefined => {
-    const isDue = ({ what }: Case) => (begun.get(what) ?? 0) < least;
+    const isDue = ({ what }: Case) => (begun.get(what) ?? 0) < LEAST;
     const due = left.findLastIndex(isDue);
     if (due >= 0) return left.splice(due, 1)[0];
     return performance.now() < deadline ? left.pop() : undefined;

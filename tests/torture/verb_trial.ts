@@ -13,6 +13,7 @@ import {
   afterwards,
   COMMANDED,
   crashesOf,
+  deathsOf,
   describe,
   outputOf,
   picture,
@@ -96,13 +97,14 @@ export async function tryVerb(
     else await untilItWaits(box, monitor);
     life = await runLife(box, plan, [], [TEND, ...DEEDS[deed].args]);
     const output = outputOf(box);
-    failures.push(...crashesOf(life, output));
+    failures.push(...deathsOf(life));
     if (plan === undefined || life.done !== undefined) {
       const daemon = await settled(box, COMMANDED);
       const after = { before, daemon, output };
       failures.push(...broken(box, DEEDS[deed], plan, life, after));
       failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
     }
+    failures.push(...crashesOf(box));
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
