@@ -19,6 +19,7 @@ import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
+import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
@@ -50,6 +51,13 @@ export const COMMANDED: Subject = {
 export const LOGGED: Subject = {
   ...COMMANDED,
   command: ["--output=out.log", "--log-timestamps", ...COMMANDED.command],
+};
+
+/** One that says when it is ready, through a pipe of the monitor's. */
+export const READY: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--ready=fd=3", "--", "/bin/sh", "-c"]
+    .concat(`echo >&3; exec 3>&-; exec ${TITLE}`),
 };
 
 /** A program that makes itself a daemon: its processes have one title. */
@@ -86,6 +94,9 @@ export interface Trial {
   /** What did not hold, in words. */
   readonly failures: readonly string[];
 }
+
+/** What monitors hold in lives that nothing was done to, by how they start. */
+const USUAL = new Map<string, Held>();
 
 /** How a subject is started. */
 export function startArgs(
@@ -226,6 +237,17 @@ async function broken(
   if (daemon !== undefined && killed === undefined) {
     failures.push(`not stopped: ${picture(box)}`);
   }
+  const start = startArgs(subject, sleep).join(" ");
+  if (plan === undefined && life.held !== undefined) {
+    USUAL.set(start, life.held);
+  }
+  const monitor = others(box, daemon ?? 0)[0];
+  const held = plan?.what !== "kill"
+    ? (sleep === "awake" ? life.held : undefined)
+    : daemon !== undefined && monitor !== undefined
+    ? heldBy(monitor)
+    : undefined;
+  failures.push(...leaksOf(held, USUAL.get(start)));
   // The next start would take it over, and nobody would have seen it.
   const isFailure = plan !== undefined && plan.what !== "kill";
   const mayLeave = life.done !== undefined &&
@@ -294,7 +316,9 @@ async function nextStart(
   if (file.kind !== "held" || file.monitor !== monitor) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
-  if (`${subject.daemons(box)}` !== `${pid}` || others(box, pid).length > 1) {
+  // A shell comes first where it is to say that it is ready.
+  const daemon = await settled(box, subject);
+  if (daemon !== pid || others(box, pid).length > 1) {
     failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);

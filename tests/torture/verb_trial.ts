@@ -5,9 +5,10 @@
  * @module
  */
 import { strerror } from "../../ffi/libc.ts";
-import { parentOf } from "../proc.ts";
+import { isAlive, parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan } from "./life.ts";
 import {
   afterwards,
@@ -95,11 +96,15 @@ export async function tryVerb(
     const monitor = parentOf(before);
     if (sleep === "asleep") await untilAsleep(box, monitor);
     else await untilItWaits(box, monitor);
+    const usual = heldBy(monitor);
     life = await runLife(box, plan, [], [TEND, ...DEEDS[deed].args]);
     const output = outputOf(box);
     failures.push(...deathsOf(life));
     if (plan === undefined || life.done !== undefined) {
       const daemon = await settled(box, COMMANDED);
+      if (daemon !== undefined && isAlive(monitor)) {
+        failures.push(...leaksOf(heldBy(monitor), usual));
+      }
       const after = { before, daemon, output };
       failures.push(...broken(box, DEEDS[deed], plan, life, after));
       failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
