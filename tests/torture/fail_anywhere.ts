@@ -11,12 +11,21 @@ import { strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Made, Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
-import { COMMANDED, type Subject, type Trial, tryLife } from "./trial.ts";
+import {
+  COMMANDED,
+  READY,
+  type Sleep,
+  type Subject,
+  type Trial,
+  tryLife,
+} from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
 /** For lives; the rest is for verbs. */
-const SHARE_OF_LIVES = 0.65;
+const SHARE_OF_LIVES = 0.5;
+/** For lives of one that says when it is ready. */
+const SHARE_OF_READY = 0.2;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
@@ -25,11 +34,20 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       ...budget,
       seconds: budget.seconds * SHARE_OF_LIVES,
     }),
+    // One that wakes up while its daemon is not ready yet would be taken for one
+    // that has nothing more to do.
+    ...await failInLives(READY, " of a monitor that waits for readiness", {
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_READY,
+    }, ["awake"]),
     ...await failingIn(
       VERB_DEEDS,
       (deed, plan) => tryVerb(deed, "asleep", plan),
       (deed) => `calls of tend ${deed} that fail`,
-      { ...budget, seconds: budget.seconds * (1 - SHARE_OF_LIVES) },
+      {
+        ...budget,
+        seconds: budget.seconds * (1 - SHARE_OF_LIVES - SHARE_OF_READY),
+      },
     ),
   ];
 }
@@ -40,14 +58,16 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.
  * @param budget The budget.
+ * @param sleeps Whether their monitors sleep.
  */
 export function failInLives(
   subject: Subject,
   whose: string,
   budget: Budget,
+  sleeps: readonly Sleep[] = ["asleep", "awake"],
 ): Promise<Row[]> {
   return failingIn(
-    ["asleep", "awake"] as const,
+    sleeps,
     (sleep, plan) => tryLife(subject, sleep, plan),
     (_, { what }) =>
       whose !== ""
@@ -56,9 +76,10 @@ export function failInLives(
         ? `calls that fail: ${strerror(what)}`
         : "reads and writes of less",
     budget,
-    // Where there is no command, its file alone shows how far a life has come.
+    // Without a command, or before that is ready, the monitor's file alone shows
+    // how far a life has come.
     ({ role, file }) =>
-      subject.command.length > 0 || role !== "monitor" ||
+      subject === COMMANDED || role !== "monitor" ||
       file?.endsWith(".monitor") !== true,
   );
 }
@@ -75,7 +96,9 @@ async function failingIn<K>(
   const start = performance.now();
   for (const kind of kinds) {
     const { life, failures } = await run(kind, undefined);
-    if (life === undefined) throw new Error(failures.join("\n"));
+    if (life === undefined || failures.length > 0) {
+      throw new Error(failures.join("\n"));
+    }
     cases.push(
       ...plansOf(life, mayFail).map((plan) => ({
         what: whatOf(kind, plan),

@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { CANNOT_UNSHARE } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
-import type { Row } from "./row.ts";
+import { leftOutRow, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
 const UNSHARE = [
@@ -29,6 +29,9 @@ dir=$1 fill=$3; shift 3
 /** How many of 8 blocks are taken before. */
 const FULL = [6, 7, 8];
 
+const FULL_WHAT = "a file system that is nearly full, or full";
+const FROZEN_WHAT = "a file system that is read-only";
+
 const MODES: readonly (readonly string[])[] = [
   [],
   ["--monitor", "-v=console:off"],
@@ -37,9 +40,13 @@ const MODES: readonly (readonly string[])[] = [
 
 /** Tries mounts that nothing more goes into. */
 export async function hostileMounts(): Promise<Row[]> {
-  if (CANNOT_UNSHARE) return [];
-  const full = new Tally("a file system that is nearly full, or full");
-  const frozen = new Tally("a file system that is read-only");
+  if (CANNOT_UNSHARE) {
+    return [FULL_WHAT, FROZEN_WHAT].map((what) =>
+      leftOutRow(what, "needs namespaces")
+    );
+  }
+  const full = new Tally(FULL_WHAT);
+  const frozen = new Tally(FROZEN_WHAT);
   for (const mode of MODES) {
     for (const fill of FULL) {
       await full.attempt(

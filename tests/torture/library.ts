@@ -11,7 +11,7 @@ import { CANNOT_COMPILE, compileSingleThreaded } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import { failInLives } from "./fail_anywhere.ts";
 import { killInLives } from "./kill_anywhere.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { itself } from "./trial.ts";
 
 const PROGRAM = new URL("self_daemon.ts", import.meta.url).pathname;
@@ -19,7 +19,9 @@ const WHOSE = " of a program that is its own daemon";
 
 /** Tries a program. */
 export async function library(budget: Budget): Promise<Row[]> {
-  if (CANNOT_COMPILE) return [];
+  if (CANNOT_COMPILE) {
+    return [leftOutRow(`kills and failed calls${WHOSE}`, "needs a denort")];
+  }
   await using box = await Sandbox.create();
   const start = performance.now();
   const subject = itself(await compileSingleThreaded(box, PROGRAM));

@@ -26,6 +26,7 @@ import {
   PPOLL,
   takesDescriptor,
 } from "./calls.ts";
+import { type Held, heldBy } from "./descriptors.ts";
 import {
   detach,
   failWith,
@@ -91,6 +92,8 @@ export interface Life {
   readonly stage: number;
   /** The exit status of the program as its caller sees it; -SIGNAL. */
   readonly code: number;
+  /** What the monitor held when the last step was due. */
+  readonly held?: Held | undefined;
   /** Signals that ended a process of tend's, but for ours. */
   readonly deaths: readonly string[];
 }
@@ -98,6 +101,7 @@ export interface Life {
 const SIGKILL = 9;
 const SIGSEGV = 11;
 const SIGTERM = 15;
+const SIGCHLD = 17;
 
 /** The runtime asks so often for the directory, last before any code of ours. */
 const RUNTIME_GETCWDS = 3;
@@ -131,11 +135,14 @@ class Tracer {
   /** Whether the monitor waits, and for no deadline. */
   #idle = false;
   #over = false;
+  #held: Held | undefined;
+  #isWoken = false;
 
   constructor(
     readonly plan: Plan | undefined,
     readonly steps: readonly Step[],
     readonly root: number,
+    readonly saysReady: boolean,
   ) {
     const isVerb = steps.length === 0;
     this.#over = isVerb;
@@ -156,6 +163,7 @@ class Tracer {
       doneAt: this.#doneAt,
       stage: this.#stage,
       code: this.#code ?? -1,
+      held: this.#held,
       deaths: this.#deaths,
     };
   }
@@ -269,8 +277,18 @@ class Tracer {
     if (!this.#idle || this.#code === undefined || this.#over) return;
     const daemon = this.#command ?? runningDaemon();
     if (daemon === undefined || daemon === this.#daemon) return;
+    // It waits for a command that is not ready yet, too.
+    if (this.saysReady && runningDaemon() !== daemon) return;
     this.#idle = false;
+    // It may be about to wait for what has come already, and that for what it
+    // closes then: so it is woken once more before its descriptors are counted.
+    const isLast = this.#stage === this.steps.length - 1;
+    if (isLast && !this.#isWoken && this.steps.at(-1) === "terminate") {
+      this.#isWoken = true;
+      return kill(this.#monitor, SIGCHLD);
+    }
     this.#daemon = daemon;
+    this.#held = heldBy(this.#monitor);
     const step = this.steps[this.#stage++];
     if (step === "crash") kill(daemon, SIGSEGV);
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
@@ -331,6 +349,7 @@ if (import.meta.main) {
     JSON.parse(plan!) ?? undefined,
     JSON.parse(steps!),
     root,
+    argv.some((word) => word.startsWith("--ready=")),
   );
   console.log(JSON.stringify(tracer.run()));
 }

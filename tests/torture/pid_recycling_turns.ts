@@ -38,7 +38,10 @@ class Bystander {
     // Threads take pids too, so the next one may be lost to one of those.
     const running = await box.until(`pid ${pid} is another's`, () => {
       Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", `${pid - 1}`);
-      const running = box.start(["bash", "-c", BYSTANDER, "bash", file]);
+      const running = box.start([
+        // It leads a group: a signal to that of its number is one to it.
+        ...["setsid", "bash", "-c", BYSTANDER, "bash", file],
+      ]);
       if (running.pid === pid) return running;
       Deno.kill(running.pid, "SIGKILL");
       return false;

@@ -4,10 +4,14 @@ export interface Row {
   readonly what: string;
   /** How many times. */
   readonly tried: number;
+  /** How many there are that could be tried, where they can be counted. */
+  readonly all?: number;
   /** How many of these times what tend promises held. */
   readonly held: number;
   /** What went wrong, each with what is needed to see it again. */
   readonly failures: readonly string[];
+  /** Why it cannot be tried here, if it cannot. */
+  readonly leftOut?: string;
 }
 
 /** What a subject may spend. */
@@ -16,4 +20,26 @@ export interface Budget {
   readonly seconds: number;
   /** Where its random choices start. */
   readonly seed: number;
+}
+
+/**
+ * The line of something that cannot be tried on this machine.
+ *
+ * @param what What is not tried.
+ * @param leftOut What it needs, in words.
+ */
+export function leftOutRow(what: string, leftOut: string): Row {
+  return { what, tried: 0, held: 0, failures: [], leftOut };
+}
+
+/**
+ * What is wrong with a line, in words. What was never tried has not held; where
+ * the machine is ours, nothing is left out.
+ */
+export function troubleOf(row: Row): string | undefined {
+  const { what, tried, held, leftOut } = row;
+  if (held < tried) return `${what}: ${tried - held} of ${tried} did not hold`;
+  if (tried > 0) return undefined;
+  if (leftOut === undefined) return `${what}: not tried`;
+  return Deno.env.has("CI") ? `${what}: left out: ${leftOut}` : undefined;
 }

@@ -3,23 +3,35 @@
  *
  * @module
  */
-import type { Row } from "./row.ts";
+import { type Row, troubleOf } from "./row.ts";
 
-const HEADER = { what: "what was tried", tried: "times", held: "held" };
+const HEADER = ["what was tried", "times", "of all", "held"] as const;
 
 /** The rows as Markdown, and below them what did not hold. */
 export function tableOf(rows: readonly Row[]): string {
-  const lines = [HEADER, ...rows];
-  const width = (key: keyof typeof HEADER) =>
-    Math.max(...lines.map((line) => String(line[key]).length));
-  const [what, tried, held] = [width("what"), width("tried"), width("held")];
-  const text = lines.map((line) =>
-    `| ${line.what.padEnd(what)} | ${String(line.tried).padStart(tried)} | ${
-      String(line.held).padStart(held)
+  const lines = [HEADER, ...rows.map(cellsOf)];
+  const widths = HEADER.map((_, i) =>
+    Math.max(...lines.map((cells) => cells[i]!.length))
+  );
+  const text = lines.map((cells) =>
+    `| ${
+      cells.map((cell, i) =>
+        i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
+      ).join(" | ")
     } |`
   );
-  const dash = (length: number) => "-".repeat(length);
-  text.splice(1, 0, `| ${dash(what)} | ${dash(tried)} | ${dash(held)} |`);
-  const failures = rows.flatMap(({ failures }) => failures);
+  const dashes = widths.map((width) => "-".repeat(width));
+  text.splice(1, 0, `| ${dashes.join(" | ")} |`);
+  const failures = rows.flatMap((row) =>
+    [
+      ...row.failures,
+      troubleOf(row) ?? [],
+    ].flat()
+  );
   return [...text, ...failures.map((failure) => `\n${failure}`)].join("\n");
+}
+
+function cellsOf({ what, tried, all, held, leftOut }: Row): string[] {
+  const name = leftOut === undefined ? what : `${what} (left out: ${leftOut})`;
+  return [name, `${tried}`, `${all ?? ""}`, `${held}`];
 }

@@ -19,9 +19,12 @@ import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
+import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
+/** The log of all that live here. */
+const LOG = "./web.log";
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
 const TITLE = COMMAND.join(" ");
@@ -48,6 +51,13 @@ export const COMMANDED: Subject = {
 export const LOGGED: Subject = {
   ...COMMANDED,
   command: ["--output=out.log", "--log-timestamps", ...COMMANDED.command],
+};
+
+/** One that says when it is ready, through a pipe of the monitor's. */
+export const READY: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--ready=fd=3", "--", "/bin/sh", "-c"]
+    .concat(`echo >&3; exec 3>&-; exec ${TITLE}`),
 };
 
 /** A program that makes itself a daemon: its processes have one title. */
@@ -85,6 +95,9 @@ export interface Trial {
   readonly failures: readonly string[];
 }
 
+/** What monitors hold in lives that nothing was done to, by how they start. */
+const USUAL = new Map<string, Held>();
+
 /** How a subject is started. */
 export function startArgs(
   { program, command }: Subject,
@@ -92,7 +105,9 @@ export function startArgs(
 ): string[] {
   const after = sleep === "asleep" ? "20ms" : "never";
   return [program, "--detach", "--monitor", "--pidfile=web.pid"]
-    .concat("--restart-delay=50ms", `--sleep-after=${after}`, command);
+    .concat("--restart-delay=50ms", `--sleep-after=${after}`)
+    // What a monitor has to say it says there.
+    .concat(`--log-file=${LOG}`, command);
 }
 
 /**
@@ -113,10 +128,11 @@ export async function tryLife(
   try {
     life = await runLife(box, plan, STEPS[sleep], startArgs(subject, sleep));
     const output = outputOf(box);
-    failures.push(...crashesOf(life, output));
+    failures.push(...deathsOf(life));
     if (plan === undefined || life.done !== undefined) {
       failures.push(...await broken(box, subject, sleep, plan, life, output));
     }
+    failures.push(...crashesOf(box));
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
@@ -130,11 +146,15 @@ export function outputOf(box: Sandbox): string {
     (box.read(box.path("traced.out")) ?? "");
 }
 
-/** What says that `tend` has crashed. */
-export function crashesOf(life: Life, output: string): string[] {
-  const failures = life.deaths.map((death) => `death of ${death}`);
-  if (CRASH_MARKS.test(output)) failures.push(`it crashed: ${output}`);
-  return failures;
+/** What says that a process of tend's has been killed by another signal. */
+export function deathsOf(life: Life): string[] {
+  return life.deaths.map((death) => `death of ${death}`);
+}
+
+/** What says that `tend` has crashed, to its caller or in its log. */
+export function crashesOf(box: Sandbox): string[] {
+  const said = outputOf(box) + (box.read(box.path(LOG)) ?? "");
+  return CRASH_MARKS.test(said) ? [`it crashed: ${said}`] : [];
 }
 
 /**
@@ -217,8 +237,30 @@ async function broken(
   if (daemon !== undefined && killed === undefined) {
     failures.push(`not stopped: ${picture(box)}`);
   }
+  const start = startArgs(subject, sleep).join(" ");
+  if (plan === undefined && life.held !== undefined) {
+    USUAL.set(start, life.held);
+  }
+  const monitor = others(box, daemon ?? 0)[0];
+  const held = plan?.what !== "kill"
+    ? (sleep === "awake" ? life.held : undefined)
+    : daemon !== undefined && monitor !== undefined
+    ? heldBy(monitor)
+    : undefined;
+  failures.push(...leaksOf(held, USUAL.get(start)));
+  // The next start would take it over, and nobody would have seen it.
+  const isFailure = plan !== undefined && plan.what !== "kill";
+  const mayLeave = life.done !== undefined &&
+    nameOf(life.done.number) === "unlink";
+  if (isFailure && !mayLeave) failures.push(...temporaryFiles(box));
   failures.push(...await afterwards(box, subject, sleep, daemon));
   return failures;
+}
+
+/** What a call that failed has left half made. */
+function temporaryFiles(box: Sandbox): string[] {
+  return box.runFiles().filter((name) => name.endsWith(".tmp"))
+    .map((name) => `left: ${name}`);
 }
 
 /**
@@ -274,7 +316,9 @@ async function nextStart(
   if (file.kind !== "held" || file.monitor !== monitor) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
-  if (`${subject.daemons(box)}` !== `${pid}` || others(box, pid).length > 1) {
+  // A shell comes first where it is to say that it is ready.
+  const daemon = await settled(box, subject);
+  if (daemon !== pid || others(box, pid).length > 1) {
     failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);

@@ -9,6 +9,9 @@ import type { Trial } from "./trial.ts";
 /** A machine of few cores is shared with others. */
 const AT_ONCE = 2;
 
+/** So many of each row are tried however short the time. */
+const LEAST = 1;
+
 /** Something to be tried, under the row of the table where it is counted. */
 export interface Case {
   readonly what: string;
@@ -17,7 +20,8 @@ export interface Case {
 }
 
 /**
- * Tries cases in random order, until there are none or no more time.
+ * Tries cases in random order, until there are none or no more time. However
+ * short that is, there are {@linkcode LEAST} of each row.
  *
  * @param cases What there is to be tried.
  * @param budget How long, and which order.
@@ -29,14 +33,30 @@ export async function tryCases(
 ): Promise<Row[]> {
   const deadline = performance.now() + seconds * 1000;
   const left = shuffled(cases, seed);
+  const all = new Map<string, number>();
+  for (const { what } of cases) all.set(what, (all.get(what) ?? 0) + 1);
+  /** Of those that are tried right now, too. */
+  const begun = new Map<string, number>();
+  const begin = (what: string, by: 1 | -1) =>
+    begun.set(what, (begun.get(what) ?? 0) + by);
+  const draw = (): Case | undefined => {
+    const isDue = ({ what }: Case) => (begun.get(what) ?? 0) < LEAST;
+    const due = left.findLastIndex(isDue);
+    if (due >= 0) return left.splice(due, 1)[0];
+    return performance.now() < deadline ? left.pop() : undefined;
+  };
   const counts = new Map<string, { tried: number; failures: string[][] }>();
   const work = async () => {
     for (;;) {
-      const next = performance.now() < deadline ? left.pop() : undefined;
+      const next = draw();
       if (next === undefined) return;
+      begin(next.what, 1);
       const { life, failures } = await next.run();
       // A call that was not made this time: threads and timers differ.
-      if (failures.length === 0 && life?.done === undefined) continue;
+      if (failures.length === 0 && life?.done === undefined) {
+        begin(next.what, -1);
+        continue;
+      }
       const count = counts.get(next.what) ?? { tried: 0, failures: [] };
       counts.set(next.what, count);
       count.tried++;
@@ -44,10 +64,10 @@ export async function tryCases(
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return [...new Set(cases.map(({ what }) => what))].map((what) => {
+  return [...all].map(([what, all]) => {
     const { tried, failures } = counts.get(what) ?? { tried: 0, failures: [] };
     const held = tried - failures.length;
-    return { what, tried, held, failures: failures.flat() };
+    return { what, tried, all, held, failures: failures.flat() };
   });
 }
 

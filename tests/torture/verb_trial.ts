@@ -5,14 +5,16 @@
  * @module
  */
 import { strerror } from "../../ffi/libc.ts";
-import { parentOf } from "../proc.ts";
+import { isAlive, parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan } from "./life.ts";
 import {
   afterwards,
   COMMANDED,
   crashesOf,
+  deathsOf,
   describe,
   outputOf,
   picture,
@@ -94,15 +96,20 @@ export async function tryVerb(
     const monitor = parentOf(before);
     if (sleep === "asleep") await untilAsleep(box, monitor);
     else await untilItWaits(box, monitor);
+    const usual = heldBy(monitor);
     life = await runLife(box, plan, [], [TEND, ...DEEDS[deed].args]);
     const output = outputOf(box);
-    failures.push(...crashesOf(life, output));
+    failures.push(...deathsOf(life));
     if (plan === undefined || life.done !== undefined) {
       const daemon = await settled(box, COMMANDED);
+      if (daemon !== undefined && isAlive(monitor)) {
+        failures.push(...leaksOf(heldBy(monitor), usual));
+      }
       const after = { before, daemon, output };
       failures.push(...broken(box, DEEDS[deed], plan, life, after));
       failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
     }
+    failures.push(...crashesOf(box));
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
