@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert/equals";
 import { childrenOf, isAlive, isAsleep, look, parentOf } from "../proc.ts";
 import { logged, MONITORED, request, shown, untilShown } from "../monitored.ts";
 import { Random } from "../random.ts";
-import { type Running, Sandbox } from "../sandbox.ts";
+import { type Running, Sandbox, TEND } from "../sandbox.ts";
 import type { Turn } from "./pid_recycling.ts";
 
 /** It writes down every signal that comes; SIGKILL and SIGSTOP show otherwise. */
@@ -96,6 +96,54 @@ async function backingOff(box: Sandbox, sleep: string) {
   return { monitor, daemon: pid };
 }
 
+/** The calls that send a signal: one that is held back gets no further. */
+const SENDING: Readonly<Record<string, number>> = {
+  pidfd_send_signal: 424,
+  rt_sigqueueinfo: Deno.build.arch === "aarch64" ? 138 : 129,
+  kill: Deno.build.arch === "aarch64" ? 129 : 62,
+};
+/**
+ * Runs a verb, and has those end whom it is about to signal: when it does, their
+ * pids are another's.
+ */
+async function recycledUnder(
+  box: Sandbox,
+  pids: readonly number[],
+  ...verb: string[]
+): Promise<void> {
+  const calls = Object.keys(SENDING).join();
+  const strace = box.start([
+    ...["strace", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e"],
+    ...[`inject=${calls}:delay_enter=60s`, TEND, ...verb],
+  ]);
+  const sender = await box.until(
+    "it is about to send",
+    () =>
+      childrenOf(strace.pid).find((pid) => {
+        const call = box.read(`/proc/${pid}/syscall`)?.split(" ")[0];
+        // Before strace's child is the verb, it stops itself by a signal too.
+        return look(pid)?.status.get("Name") === "tend" &&
+          Object.values(SENDING).includes(Number(call));
+      }),
+  );
+  pids.forEach((pid) => Deno.kill(pid, "SIGKILL"));
+  const bystanders: Bystander[] = [];
+  for (const pid of pids) bystanders.push(await Bystander.withPid(box, pid));
+  assertEquals(isAlive(sender), true, "it has sent already");
+  // Without its tracer it goes on.
+  Deno.kill(strace.pid, "SIGKILL");
+  await box.until("the verb has ended", () => !isAlive(sender));
+  assertEquals(/^ +at /m.test(strace.stderr()), false, strace.stderr());
+  bystanders.forEach((bystander) => bystander.assertUnharmed());
+}
+
+/** Verbs that signal a daemon, or its monitor where there is one. */
+const SENDERS: readonly (readonly string[])[] = [
+  ["stop", "web"],
+  ["kill", "--signal=USR1", "web"],
+  ["restart", "web"],
+];
+
 /** Each leads to signals where a pid is another's. */
 const TURNS: Record<string, (box: Sandbox, sleep: string) => Promise<void>> = {
   "signals to a monitor that backs off": async (box, sleep) => {
@@ -156,6 +204,19 @@ const TURNS: Record<string, (box: Sandbox, sleep: string) => Promise<void>> = {
     request(box, "stop");
     await box.until("it has ended", () => !isAlive(now));
     bystanders.forEach((bystander) => bystander.assertUnharmed());
+  },
+  ...Object.fromEntries(SENDERS.map((verb) => [
+    `tend ${verb[0]} of a daemon and its monitor that end just then`,
+    async (box: Sandbox, sleep: string) => {
+      await box.tend(...START, `--sleep-after=${sleep}`, ...SLEEP);
+      const daemon = box.pidfile("web.pid")!;
+      // The monitor first: it would start another daemon.
+      await recycledUnder(box, [parentOf(daemon), daemon], ...verb);
+    },
+  ])),
+  "tend stop of a daemon alone that ends just then": async (box) => {
+    await box.tend("--detach", "--pidfile=web.pid", ...SLEEP);
+    await recycledUnder(box, [box.pidfile("web.pid")!], "stop", "web");
   },
   "a daemon that gets the pid of the one before": async (box, sleep) => {
     const options = ["--restart-delay=100ms", `--sleep-after=${sleep}`];

@@ -115,6 +115,21 @@ export async function runTend(
   });
 }
 
+/** Starts a daemon, and has the exit status. */
+export async function startTend(
+  box: Sandbox,
+  random: Random,
+  word: string,
+): Promise<number> {
+  const finished = await box.run([
+    ...["timeout", "--signal=KILL", "60", TEND, "--detach"],
+    ...[...random.pick(KINDS), random.pick(SLEEPS)],
+    ...[`--pidfile=${word}.pid`, "--", "sleep", word],
+  ]);
+  checkStart(finished);
+  return finished.code;
+}
+
 function checkStart({ code, stderr }: Finished): void {
   // What a monitor says of what others do to it, while it may.
   const lines = linesOf(stderr).filter((line) =>

@@ -13,7 +13,7 @@ import { Random } from "../random.ts";
 import { Sandbox } from "../sandbox.ts";
 import type { Observation } from "./observer.ts";
 import { pidRecycling } from "./pid_recycling.ts";
-import { act, runTend, send } from "./race_acts.ts";
+import { act, runTend, send, startTend } from "./race_acts.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
@@ -24,6 +24,8 @@ const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const AT_ONCE = 6;
 /** So many begin at one moment where there is time. */
 const CROWD = 200;
+/** So many of which one only can start. */
+const RIVALS = 8;
 /** So many after those, however long they took. */
 const LEAST = 12;
 /** How many of them each second of a budget is good for. */
@@ -62,6 +64,9 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     seen: new Tally(
       `looks of an observer at ${where}: one holder, one command`,
     ),
+    alone: new Tally(
+      `${RIVALS} starts at one moment, and no stop, on ${where}: one succeeds`,
+    ),
     after: new Tally(`a start and a stop after the races on ${where}`),
   };
   const observer = box.start(
@@ -91,6 +96,7 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     }),
   );
   for (const word of words) {
+    await rows.alone.attempt(word, () => rivals(box, chance, word));
     await rows.after.attempt(word, () => settle(box, word));
   }
   Deno.writeTextFileSync(box.path("run/end"), "");
@@ -106,8 +112,23 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
   return Object.values(rows);
 }
 
-/** Ends all of a pidfile's, and tries that it serves again. */
-async function settle(box: Sandbox, word: string): Promise<void> {
+/** Has several start at one moment: one only may say that it has. */
+async function rivals(
+  box: Sandbox,
+  random: Random,
+  word: string,
+): Promise<void> {
+  await untilNobody(box, word);
+  const codes = await Promise.all(
+    Array.from({ length: RIVALS }, () => startTend(box, random, word)),
+  );
+  assertEquals(codes.filter((code) => code === 0).length, 1, `${codes}`);
+  const name = `${word}.pid`;
+  assertEquals(box.holder(name), box.pidfile(name));
+}
+
+/** Ends all of a pidfile's. */
+async function untilNobody(box: Sandbox, word: string): Promise<void> {
   const name = `${word}.pid`;
   await box.until(`nobody has ${name}`, () => {
     for (const file of [`${name}.monitor`, name]) {
@@ -119,6 +140,12 @@ async function settle(box: Sandbox, word: string): Promise<void> {
     return box.holder(name) === undefined &&
       box.holder(`${name}.monitor`) === undefined;
   });
+}
+
+/** Ends all of a pidfile's, and tries that it serves again. */
+async function settle(box: Sandbox, word: string): Promise<void> {
+  const name = `${word}.pid`;
+  await untilNobody(box, word);
   const { code, stderr } = await box.tend(
     ...["--detach", "--monitor", `--pidfile=${name}`, "--", "sleep", word],
   );
