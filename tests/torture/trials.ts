@@ -6,8 +6,8 @@
 import type { Budget, Row } from "./row.ts";
 import type { Trial } from "./trial.ts";
 
-/** A machine of few cores is shared with others. */
-const AT_ONCE = 2;
+/** A machine of few cores is shared with others; most of a life is waiting. */
+const AT_ONCE = 3;
 
 /** So many of each row are tried however short the time. */
 const LEAST = 1;
