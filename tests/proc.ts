@@ -142,7 +142,8 @@ function pids(): number[] {
     .filter((pid) => pid > 0);
 }
 
-function isGone(error: unknown): boolean {
+/** Whether an error says that there is no such file or process any more. */
+export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     // ESRCH, from a process that ends while it is read.
     (error instanceof Error && error.message.includes("os error 3"));

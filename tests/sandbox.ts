@@ -8,7 +8,7 @@ import { fail } from "@std/assert/fail";
 import { O_RDONLY, open } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
-import { isAlive, pidsWithEnvironment } from "./proc.ts";
+import { isAlive, isGone, pidsWithEnvironment } from "./proc.ts";
 
 /** The program under test. */
 export const TEND: string = new URL("../dist/tend", import.meta.url).pathname;
@@ -137,12 +137,12 @@ export class Sandbox implements AsyncDisposable {
     return text === undefined ? undefined : Number(text.trim());
   }
 
-  /** A file's text; `undefined` without one. */
+  /** A file's text; `undefined` without one, or of a process that has ended. */
   read(path: string): string | undefined {
     try {
       return Deno.readTextFileSync(path);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
+      if (isGone(error)) return undefined;
       throw error;
     }
   }
