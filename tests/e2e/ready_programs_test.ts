@@ -25,6 +25,10 @@ Deno.test({
     const config = ["--supervised", "systemd", "--dir", box.dir].concat(
       ...["--port", `${port}`, "--bind", "127.0.0.1", "--save", ""],
     );
+    // It writes its title over its environment, by which others are found.
+    await using _stopped = {
+      [Symbol.asyncDispose]: () => box.tend("stop", "web").then(() => {}),
+    };
     const { code } = await box.tend(
       ...[...LOGGED, "--ready=notify", "--", "redis-server", ...config],
     );
