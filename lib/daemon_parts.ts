@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { getrlimit, RLIMIT_NOFILE, setrlimit } from "../ffi/limit.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { ancestor, holdDescendants } from "./descendants.ts";
 import {
@@ -21,9 +20,6 @@ import {
  * @returns They; to be closed.
  */
 export function holdParts(monitor: ProvenMonitor): ProvenProcess[] {
-  // Each takes a descriptor, and all are held at once.
-  const { hard } = getrlimit(RLIMIT_NOFILE);
-  setrlimit(RLIMIT_NOFILE, { soft: hard, hard });
   const daemons = daemonsOf(monitor);
   switch (monitor.record.killMode) {
     case "group":

@@ -120,7 +120,10 @@ function toObject(
   };
 }
 
-/** Has as many descriptors be open as may be: there are some for each daemon. */
+/**
+ * Has as many descriptors be open as may be: there are some for each daemon, and
+ * one for each process of a tree that is ended.
+ */
 export function raiseDescriptorLimit(): void {
   const { hard } = getrlimit(RLIMIT_NOFILE);
   setrlimit(RLIMIT_NOFILE, { soft: hard, hard });

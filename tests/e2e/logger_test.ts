@@ -19,9 +19,9 @@ import {
 import {
   childrenOf,
   fdsOf,
+  freeze,
   isAlive,
   isAsleep,
-  look,
   parentOf,
   signalsIn,
   titleOf,
@@ -217,8 +217,7 @@ for (const sleepAfter of ["never", "0"]) {
     if (sleepAfter === "0") await untilAsleep(box, monitor);
     const first = await loggerOf(box);
     // It has read nothing when it is killed, and COMMAND is stuck.
-    Deno.kill(first, "SIGSTOP");
-    await box.until("it has stopped", () => look(first)?.state === "T");
+    await freeze(box, first);
     Deno.writeTextFileSync(box.path("go"), "");
     await untilFull(box, daemon);
     Deno.kill(first, "SIGKILL");
@@ -331,13 +330,11 @@ Deno.test("a monitor that ends loses nothing when a logger is killed with the da
   await box.tend(...LOGGED, ...ROTATED, "--", ...WRITES, box.path("go"));
   const daemon = box.pidfile("web.pid")!;
   const [logger, monitor] = [await loggerOf(box), parentOf(daemon)];
-  Deno.kill(logger, "SIGSTOP");
-  await box.until("it has stopped", () => look(logger)?.state === "T");
+  await freeze(box, logger);
   Deno.writeTextFileSync(box.path("go"), "");
   await untilFull(box, daemon);
   // None of this is waited for before the last.
-  Deno.kill(monitor, "SIGSTOP");
-  await box.until("it has stopped", () => look(monitor)?.state === "T");
+  await freeze(box, monitor);
   const writers = childrenOf(daemon);
   Deno.kill(daemon, "SIGKILL");
   Deno.kill(logger, "SIGKILL");
