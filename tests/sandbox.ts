@@ -21,6 +21,9 @@ close(primer);
 /** How long a condition may take to come true: only a failure takes as long. */
 const PATIENCE_MS = 30_000;
 
+/** How long a program may take to end. */
+const RUN_PATIENCE_MS = 180_000;
+
 /** A program that has run to its end. */
 export interface Finished {
   /** Its exit status; 128 and the signal that killed it. */
@@ -39,7 +42,7 @@ export interface Running {
   stderr(): string;
   /** What it has written to stdout until now. */
   stdout(): string;
-  /** Waits for its end. */
+  /** Waits for its end; fails if that is not to come. */
   finished(): Promise<Finished>;
 }
 
@@ -120,8 +123,9 @@ export class Sandbox implements AsyncDisposable {
       stdout: text(out),
       stderr: text(err),
       finished: async () => {
-        const { code } = await child.status;
-        return { code, stdout: text(out)(), stderr: text(err)() };
+        const status = await inTime(child.status) ??
+          fail(`${argv.join(" ")} did not end; it wrote: ${text(err)()}`);
+        return { code: status.code, stdout: text(out)(), stderr: text(err)() };
       },
     };
   }
@@ -211,6 +215,17 @@ export class Sandbox implements AsyncDisposable {
     });
     await Promise.all(this.#ends);
     await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** What a promise gives; `undefined` if that takes too long. */
+async function inTime<T>(promise: Promise<T>): Promise<T | undefined> {
+  const { promise: over, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), RUN_PATIENCE_MS);
+  try {
+    return await Promise.race([promise, over]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -23,7 +23,9 @@ async function typeInterrupt(
   const [there, over, code] = ["there", "over", "code"].map((name) =>
     box.path(name)
   );
-  const inner = `${words.join(" ")}; c=$?; touch '${over}'; exit $c`;
+  // ^C is the shell's, too, which some shells end by at once.
+  const inner = `trap : INT; ${words.join(" ")}; c=$?; ` +
+    `touch '${over}'; exit $c`;
   const { stdout } = await box.run(
     ["sh", "-c", script, "sh", there!, over!, inner, code!],
   );
