@@ -622,7 +622,7 @@ Deno.test("a terminal's signals reach COMMAND and not its logger", async () => {
     "sleep 0.01; done; ";
   const types = `${wait("begun")} printf '\\003'; ${wait("ended")}`;
   const { code } = await box.run([
-    ...["sh", "-c", `(${types}) | script -qec "$0" /dev/null`, tend],
+    ...["sh", "-c", `(${types}) | script -qec "exec $0" /dev/null`, tend],
   ]);
   const lines = allOf(box).split("\n").map((line) => line.replace(STAMP, ""));
   assertEquals([code, lines], [5, ["begun", "ended", ""]]);
