@@ -106,14 +106,18 @@ function partsOf(
   to: FilePlace | undefined,
 ): Uint8Array {
   const count = command?.outputs?.logging?.rotate?.count ?? 1;
-  const parts: Part[] = [];
-  // What the next one writes may have made newer files already.
+  let parts: Part[] = [];
+  // What the next one writes may have made newer files already. Each that it
+  // makes while we read gives the others their next names: who is met again is
+  // older than what was read since, which then is not of this daemon.
   let isIts = to === undefined;
   for (let i = 0; i <= Math.min(count, MOST_OLDER); i++) {
     const name = i === 0 ? file : Uint8Array.of(...file, ...toBytes(`.${i}`));
     const part = partIn(name, from, to);
     if (part === undefined) break;
     isIts ||= part.isLast;
+    const again = parts.findIndex(({ ino }) => ino === part.ino);
+    parts = parts.slice(again + 1);
     if (isIts) parts.unshift(part);
     if (part.isFirst) break;
   }
@@ -127,6 +131,8 @@ function partsOf(
 
 interface Part {
   readonly bytes: Uint8Array;
+  /** The inode of its file. */
+  readonly ino: bigint;
   /** Whether it is in the file in which the daemon's part begins. */
   readonly isFirst: boolean;
   /** Whether it is in that in which it ends. */
@@ -159,7 +165,8 @@ function partIn(
     const length = Math.min(Number(end - begin), MOST_READ);
     const bytes = new Uint8Array(Math.max(length, 0));
     const read = readAt(fd, bytes, end - BigInt(bytes.length));
-    return { bytes: bytes.subarray(0, read), isFirst, isLast };
+    const { ino } = stat;
+    return { bytes: bytes.subarray(0, read), ino, isFirst, isLast };
   } catch (error) {
     if (error instanceof LibcError) return undefined;
     throw error;

@@ -11,7 +11,8 @@ import {
   successorOf,
   untilShown,
 } from "../monitored.ts";
-import { parentOf, titleOf } from "../proc.ts";
+import { lacks } from "../binutils.ts";
+import { look, parentOf, titleOf } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 
 /** A daemon that writes, with all of it in its file, and waits to be killed. */
@@ -189,6 +190,44 @@ Deno.test("tend --log-rotate finds what was written in several files", async () 
     await wordsOf(box, daemon),
     '; last of its stderr: "before\\na line\\nanother"',
   );
+});
+
+Deno.test({
+  name: "tend --log-rotate finds it while the next daemon moves those files on",
+  ignore: await lacks(["strace"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const options = ["--stderr=err", "--log-rotate=8,9", "--sleep-after=never"];
+    const script = "echo before >&2; echo a line >&2; echo another >&2";
+    const next = '[ ! -e "$0.next" ] || until [ -e "$0.go" ]; do ' +
+      'sleep 0.01; done; touch "$0.next"';
+    const daemon = await startWith(box, options, `${next}; ${script}`);
+    const monitor = parentOf(daemon);
+    // Stopped where it has opened the newest file, before it reads it.
+    const strace = box.start([
+      ...["strace", "-qq", "-o", box.path("trace"), "-P", box.path("err")],
+      ...["-e", "inject=openat:signal=SIGSTOP:when=1", "-p", `${monitor}`],
+    ]);
+    await box.until(
+      "it is traced",
+      () => look(monitor)?.status.get("TracerPid") === `${strace.pid}`,
+    );
+    const words = wordsOf(box, daemon);
+    await box.until(
+      "it has stopped",
+      () => box.read(box.path("trace"))?.includes("--- stopped by SIGSTOP"),
+    );
+    Deno.writeTextFileSync(box.path("done.go"), "");
+    await box.until(
+      "the next one has written as much",
+      () => box.read(box.path("err.5")) === "before\n",
+    );
+    Deno.kill(monitor, "SIGCONT");
+    assertEquals(
+      await words,
+      '; last of its stderr: "before\\na line\\nanother"',
+    );
+  },
 });
 
 Deno.test("tend --stderr says it where the next start has to wait, behind that, and when it gives up", async () => {
