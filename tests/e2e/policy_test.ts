@@ -115,9 +115,10 @@ Deno.test("tend --restart-max-delay waits twice as long each time", async () => 
   await using box = await Sandbox.create();
   await box.tend(
     ...LOGGED,
+    // Each daemon has to end before its delay is over, on a loaded machine too.
     "--restart=always",
-    "--restart-delay=20ms",
-    "--restart-max-delay=50ms",
+    "--restart-delay=500ms",
+    "--restart-max-delay=1200ms",
     "--restart-limit=5/1h",
     "--",
     "true",
@@ -125,7 +126,7 @@ Deno.test("tend --restart-max-delay waits twice as long each time", async () => 
   await logged(box, "giving up");
   const waits = [...logOf(box).matchAll(/waiting until ([\d.]+) seconds/g)]
     .map(([, seconds]) => seconds);
-  assertEquals(waits, ["0.02", "0.04", "0.05"]);
+  assertEquals(waits, ["0.5", "1", "1.2"]);
 });
 
 Deno.test("tend --restart-limit gives up, and says so in log and file", async () => {
