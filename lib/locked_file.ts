@@ -10,6 +10,7 @@ import {
   fstat,
   isRegularFile,
   O_CREAT,
+  O_EXCL,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -89,6 +90,36 @@ export function lockOwnFile(
   const error = lockPidfile(fd);
   if (error !== undefined) notLocked(path, error);
   return { fd, file: fstat(fd) };
+}
+
+/**
+ * Makes and locks a file whose name nobody has.
+ *
+ * @param path The file.
+ * @param options How it is opened.
+ * @returns The descriptor that holds the lock; `undefined` when another process
+ * has taken the name or the lock meanwhile.
+ * @throws {LibcError} When it cannot be made.
+ */
+export function lockNewFile(
+  path: string,
+  { flags, lowestFd }: LockedFileOptions,
+): number | undefined {
+  const all = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | flags;
+  let low: number;
+  try {
+    low = open(path, all, 0o644);
+  } catch (error) {
+    if (error instanceof LibcError && error.errno === Errno.EEXIST) {
+      return undefined;
+    }
+    throw error;
+  }
+  const fd = moveOutOfTheWay(low, lowestFd);
+  // A start may have met it before it was locked, and have locked or removed it.
+  if (lockPidfile(fd) === undefined && namesFile(path, fstat(fd))) return fd;
+  close(fd);
+  return undefined;
 }
 
 function notLocked(path: string, error: LibcError): never {

@@ -16,7 +16,7 @@ import { placeInStderr } from "./last_words.ts";
 import { mayBeLeft } from "./kill_mode.ts";
 import { endOfClearing, waitWhileClearing } from "./monitor_clearing.ts";
 import { crashed } from "./monitor_ends.ts";
-import { publish } from "./monitor_hold.ts";
+import { keepMonitorFile, publish } from "./monitor_hold.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { abandonStart, dispatch, goOn } from "./monitor_table.ts";
 import { showTitle } from "./monitor_title.ts";
@@ -89,6 +89,7 @@ function takeTurn(
   if (isDaemonDue(state)) {
     const daemon = startDaemon(state, starter);
     if (daemon !== undefined) return daemon;
+    keepMonitorFile(state);
   }
   showTitle(state);
   // Now: the next daemon has not waited for it, nor for what follows.

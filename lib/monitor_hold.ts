@@ -8,14 +8,25 @@
  */
 import { readArgv } from "../ffi/argv.ts";
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
-import { ftruncate, readBeginning, writeBeginning } from "../ffi/descriptor.ts";
+import {
+  close,
+  ftruncate,
+  readBeginning,
+  writeBeginning,
+} from "../ffi/descriptor.ts";
 import { fstat, rename, unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid } from "../ffi/process.ts";
 import { bootTime } from "../ffi/wait.ts";
 import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
-import { CONTENTION_MS, lockFile, lockOwnFile, step } from "./locked_file.ts";
+import {
+  CONTENTION_MS,
+  lockFile,
+  lockNewFile,
+  lockOwnFile,
+  step,
+} from "./locked_file.ts";
 import {
   encodeMonitorRecord,
   LARGEST_FILE,
@@ -25,7 +36,7 @@ import {
   readMonitorFile,
 } from "./monitor_file.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { isOurs, obstacleOf } from "./pidfile.ts";
+import { isOurs, obstacleOf, remakeRundirFor } from "./pidfile.ts";
 import { awaitOther } from "./pidfile_contention.ts";
 import { namesFile, removeIfStale } from "./pidfile_state.ts";
 import { isCrash } from "./restart.ts";
@@ -63,6 +74,30 @@ export function takeMonitorFile(pidfile: string, overwrite: boolean): number {
       return locked.fd;
     }
     awaitMonitor(pidfile, deadline);
+  }
+}
+
+/**
+ * Makes a monitor's file anew that has gone with its directory, which whoever
+ * starts the next daemon makes anew, too. A file that has the name by now is left
+ * alone: it is another monitor's, or may become that.
+ *
+ * @param state What the monitor knows.
+ */
+export function keepMonitorFile(state: MonitorState): void {
+  const { pidfile, monitorFd } = state;
+  if (pidfile === undefined || monitorFd === -1) return;
+  const path = monitorFileOf(pidfile);
+  try {
+    if (namesFile(path, fstat(monitorFd))) return;
+    remakeRundirFor(pidfile);
+    const fd = lockNewFile(path, OPTIONS);
+    if (fd === undefined) return;
+    state.monitorFd = fd;
+    close(monitorFd);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    warnNotShown(path, error.message);
   }
 }
 
@@ -170,12 +205,15 @@ export function publish(state: MonitorState): void {
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     // A start that fails of the same says so itself.
-    if (hasFailed || !state.everReady) return;
-    hasFailed = true;
-    vlog.warn(
-      `${monitorFileOf(pidfile)}: ${error.message}, its state is not shown`,
-    );
+    if (state.everReady) warnNotShown(monitorFileOf(pidfile), error.message);
   }
+}
+
+/** Once: it is so for each record. */
+function warnNotShown(path: string, why: string): void {
+  if (hasFailed) return;
+  hasFailed = true;
+  vlog.warn(`${path}: ${why}, its state is not shown`);
 }
 
 /**

@@ -350,7 +350,7 @@ export interface MonitorState {
   /** Those of the command's files, in their order; none without logging. */
   loggers: readonly Logger[];
   /** The monitor's file, whose lock says that it lives; -1 without one. */
-  readonly monitorFd: number;
+  monitorFd: number;
   /** Read from the deadline on. */
   readonly deadlineFd: number;
   /** Sleeps when nothing has happened for so many milliseconds. */

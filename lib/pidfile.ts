@@ -85,16 +85,13 @@ export function makeRundirFor(name?: string): void {
  * Makes the run directory anew for a pidfile that is in it, as the start did. It
  * may have gone under a monitor, by a tmpfiles.d or a hand that cleans up, and
  * without it no daemon could be started any more.
+ *
+ * @param pidfile The absolute path of the pidfile.
+ * @throws {Error} When it cannot be made.
  */
-function remakeRundirFor(pidfile: string): void {
+export function remakeRundirFor(pidfile: string): void {
   const directory = dirname(pidfile);
-  if (isThere(directory)) return;
-  try {
-    if (directory === rundir()) makeDirectory(directory);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    vlog.fatal(error.message);
-  }
+  if (!isThere(directory) && directory === rundir()) makeDirectory(directory);
 }
 
 /**
@@ -107,7 +104,12 @@ function remakeRundirFor(pidfile: string): void {
  * @returns The descriptor that holds the lock: it has to stay open.
  */
 export function makePidfile(pidfile: string, overwrite: boolean): number {
-  remakeRundirFor(pidfile);
+  try {
+    remakeRundirFor(pidfile);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    vlog.fatal(error.message);
+  }
   const pid = getpid();
   const tmpfile = overwrite ? `${pidfile}.tmp${pid}` : `${pidfile}.tmp`;
   const { fd, file } = overwrite

@@ -3,8 +3,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { O_RDWR, open } from "../../ffi/file.ts";
 import { fcntlSetlk } from "../../ffi/lock.ts";
-import { successorOf } from "../monitored.ts";
-import { isAlive } from "../proc.ts";
+import { successorOf, untilShown } from "../monitored.ts";
+import { isAlive, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** A place for mounts; a user without privileges needs one of users too. */
@@ -175,7 +175,7 @@ Deno.test("tend --pidfile starts when the pidfile goes between the look whether 
 });
 
 for (const sleep of ["--sleep-after=never", "--sleep-after=0"]) {
-  Deno.test(`tend --monitor ${sleep} makes the run directory anew for a restart, and leaves another directory to its user`, async () => {
+  Deno.test(`tend --monitor ${sleep} makes the run directory and its file there anew for a restart, and leaves another directory to its user`, async () => {
     await using box = await Sandbox.create();
     const other = box.path("other/web.pid");
     Deno.mkdirSync(box.path("other"));
@@ -194,12 +194,20 @@ for (const sleep of ["--sleep-after=never", "--sleep-after=0"]) {
     for (const pid of [first, second]) Deno.kill(pid, "SIGSEGV");
     const next = await successorOf(first, box);
     assertEquals(isAlive(next), true);
+    const { monitor } = await untilShown(
+      box,
+      "the crash",
+      ({ pid, crashes }) => pid === next && crashes === 1,
+    );
+    assertEquals(monitor, parentOf(next));
     const why = `${other}.tmp: create failed (No such file or directory)`;
     await box.until(
       "the monitor says what is missing",
       () => box.read(box.path("other.log"))?.includes(why),
     );
     assertEquals(box.exists(box.path("other")), false);
+    assertEquals((await box.tend("stop", "web")).code, 0);
+    assertEquals(box.runFiles(), []);
   });
 }
 
