@@ -176,6 +176,7 @@ function firstState(
     lastStart: undefined,
     told: undefined,
     stoppedAt: undefined,
+    hangup: undefined,
     clearing: undefined,
     restarts: 0,
     restartMsg: undefined,

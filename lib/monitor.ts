@@ -210,6 +210,7 @@ function prepareForCrash(state: MonitorState, starter: Starter): void {
   const copy: MonitorState = {
     ...state,
     lastRestart: undefined,
+    hangup: undefined,
     throttle,
     readinessFd: -1,
     messagesFd: -1,

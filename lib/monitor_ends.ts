@@ -17,7 +17,7 @@ import type { MonitorState, StartOutcome } from "./monitor_state.ts";
 import { STOP_SIGNALS } from "./pass_on.ts";
 import { removeLeftovers, removeTmpfile } from "./pidfile.ts";
 import { processStatusMsg } from "./process_status.ts";
-import { isCrash } from "./restart.ts";
+import { hasHungUp, isCrash } from "./restart.ts";
 import { afterCrash, isTooOften } from "./restart_throttle.ts";
 import { closeReadiness } from "./readiness.ts";
 import { tellServiceManagerLast } from "./service_manager.ts";
@@ -126,7 +126,7 @@ export function startGivenUp(
 
 /**
  * The daemon has died of an error: there will be another, now or when the last
- * restart is long enough ago.
+ * restart is long enough ago, unless it was a hangup.
  *
  * @param state What the monitor knows.
  * @param status How it ended.
@@ -139,6 +139,7 @@ export function crashed(
   text = `died, ${processStatusMsg(status)}`,
   end?: string,
 ): void {
+  if (hasHungUp(state.hangup, status)) return ended(state, status, end);
   noteEnd(state, status, end);
   state.crashes++;
   state.statusMsg = `${state.crashes} crashes: pid ${state.daemonPid} ${text}`;

@@ -39,7 +39,7 @@ import type { MonitorState } from "./monitor_state.ts";
 import { isOurs, obstacleOf, remakeRundirFor } from "./pidfile.ts";
 import { awaitOther } from "./pidfile_contention.ts";
 import { namesFile, removeIfStale } from "./pidfile_state.ts";
-import { isCrash } from "./restart.ts";
+import { hasHungUp, isCrash } from "./restart.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { currentLogFile } from "./vlog_sinks.ts";
 
@@ -272,7 +272,7 @@ function recordOf(state: MonitorState): MonitorRecord {
 
 /** Whether another daemon follows one whose leftovers are to end first. */
 function isFollowed(
-  { clearing, policy, everReady }: MonitorState,
+  { clearing, policy, everReady, hangup }: MonitorState,
 ): boolean | undefined {
   if (clearing === undefined) return undefined;
   if (!everReady || policy === "no") return false;
@@ -280,7 +280,8 @@ function isFollowed(
     case "stopping":
       return false;
     case "running":
-      return isCrash(policy, clearing.status);
+      return isCrash(policy, clearing.status) &&
+        !hasHungUp(hangup, clearing.status);
     default:
       return true;
   }

@@ -27,6 +27,7 @@ import {
   type Command,
   type DaemonEnd,
   type FilePlace,
+  HANGUPS,
   KILL_MODES,
   type KillMode,
   type Logger,
@@ -157,6 +158,7 @@ const STATE: { readonly [K in keyof MonitorState]: Decoder<MonitorState[K]> } =
     lastStart: optional(START_OUTCOME),
     told: optional(SIGNAL),
     stoppedAt: optional(time),
+    hangup: optional(oneOf(HANGUPS)),
     clearing: optional(fields<Clearing>({
       phase: oneOf(MONITOR_PHASES),
       wish: optional(oneOf(WISHES)),

@@ -105,6 +105,7 @@ export function startDaemon(
   // First, so that whatever fails now, no other is started beside it.
   state.phase = "starting";
   state.told = undefined;
+  if (state.hangup === "told") state.hangup = undefined;
   state.left = [];
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;

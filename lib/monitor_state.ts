@@ -92,6 +92,14 @@ export const CHANGED_SIGNALS: readonly number[] = [
   Signal.SIGCHLD,
 ];
 
+/** How a tend in the foreground has heard that its command is to hang up. */
+export const HANGUPS = [
+  /** By a SIGHUP of somebody's, as of the shell that loses its terminal. */
+  "told",
+  /** The terminal has gone. */
+  "terminal",
+] as const;
+
 /** Which streams of a command go to one file. */
 export const STREAMS = ["both", "stdout", "stderr"] as const;
 
@@ -280,6 +288,8 @@ export interface MonitorState {
   told: number | undefined;
   /** When a signal asked for the end first, in milliseconds since boot. */
   stoppedAt: number | undefined;
+  /** What has been heard of a hangup, in the foreground. */
+  hangup: typeof HANGUPS[number] | undefined;
   /** The daemon that has ended, in phase `clearing`. */
   clearing: Clearing | undefined;
   /** What the last one has left that does not end by SIGKILL. */

@@ -290,6 +290,9 @@ function passOnAndNote(
 ): void {
   const { signal } = received;
   const hasIt = reachedDaemon(state, received);
+  if (signal === Signal.SIGHUP && !state.detach) {
+    state.hangup = isHangup(received) ? "terminal" : state.hangup ?? "told";
+  }
   if (!STOP_SIGNALS.includes(signal)) {
     if (!hasIt) passOn(signal, state.daemonPid);
     return;

@@ -8,7 +8,7 @@ import { LibcError } from "../ffi/libc.ts";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../ffi/limit.ts";
 import { Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
-import type { RestartPolicy } from "./monitor_state.ts";
+import type { MonitorState, RestartPolicy } from "./monitor_state.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -65,6 +65,24 @@ export function isCrash(policy: RestartPolicy, status: WaitStatus): boolean {
     case "always":
       return true;
   }
+}
+
+/**
+ * Whether a daemon's end is that of all, whatever the policy: in the foreground
+ * it ends as its terminal does, or as the job that it is. A shell that loses its
+ * terminal tells its jobs itself, and only when it has ended the kernel does.
+ *
+ * @param hangup What has been heard of that.
+ * @param status How the daemon ended.
+ * @returns Whether no other is to follow.
+ */
+export function hasHungUp(
+  hangup: MonitorState["hangup"],
+  status: WaitStatus,
+): boolean {
+  return hangup === "terminal" ||
+    (hangup === "told" && status.kind === "signaled" &&
+      status.signal === Signal.SIGHUP);
 }
 
 /**

@@ -105,13 +105,27 @@ Deno.test("tend in the foreground leaves a Ctrl-C long after another to COMMAND"
   assertEquals(code, 6);
 });
 
+/** As the leader of a terminal's session, and below a shell that is that. */
+const LEADERS = {
+  "itself": "exec $1",
+  // In the same process group.
+  "a script": "$1; :",
+  // In one of its own.
+  "a shell": "exec bash --norc -ic '$1; :'",
+  "a shell in the background": "exec bash --norc -ic '$1 & wait'",
+} as const;
+
 /**
- * Starts tend as the leader of a terminal's session.
+ * Starts tend on a terminal.
  *
  * @returns Takes the terminal away.
  */
-function onTerminal(box: Sandbox, ...command: string[]): () => void {
-  const script = 'echo $$ >terminal; exec script -qec "exec $1" typescript';
+function onTerminal(
+  box: Sandbox,
+  command: readonly string[],
+  leader: string = LEADERS.itself,
+): () => void {
+  const script = `echo $$ >terminal; exec script -qec "${leader}" typescript`;
   const argv = ["sh", "-c", 'sleep 600 | sh -c "$0" sh "$1"', script];
   box.start([...argv, [TEND, ...command].join(" ")]);
   return () => Deno.kill(box.pidIn(box.path("terminal"))!, "SIGKILL");
@@ -122,7 +136,7 @@ for (const sleep of ["0", "never"]) {
 
   Deno.test(`tend --sleep-after=${sleep} in the foreground ends with its terminal, as COMMAND does`, async () => {
     await using box = await Sandbox.create();
-    const hangUp = onTerminal(box, ...options, "--", "sleep", "600");
+    const hangUp = onTerminal(box, [...options, "--", "sleep", "600"]);
     const { pid, monitor } = await untilShown(
       box,
       "a daemon that runs",
@@ -140,7 +154,9 @@ for (const sleep of ["0", "never"]) {
   Deno.test(`tend --sleep-after=${sleep} in the foreground starts no other COMMAND without its terminal`, async () => {
     await using box = await Sandbox.create();
     const often = ["--restart=always", "--restart-delay=1h"];
-    const hangUp = onTerminal(box, ...options, ...often, "--", "sleep", "0.1");
+    const hangUp = onTerminal(box, [
+      ...[...options, ...often, "--", "sleep", "0.1"],
+    ]);
     const { monitor } = await untilShown(
       box,
       "that it backs off",
@@ -151,4 +167,56 @@ for (const sleep of ["0", "never"]) {
     await box.until("tend has ended", () => !isAlive(monitor));
     assertEquals(box.runFiles(), []);
   });
+
+  for (const [title, leader] of Object.entries(LEADERS)) {
+    Deno.test(`tend --sleep-after=${sleep} --restart=always below ${title} starts no other COMMAND when its terminal goes`, async () => {
+      await using box = await Sandbox.create();
+      const count = box.path("count");
+      Deno.writeTextFileSync(count, "echo >>$0.txt; exec sleep 600\n");
+      const always = [...options, "--restart=always", "--log-file=log"];
+      const hangUp = onTerminal(box, [...always, "--", "sh", count], leader);
+      const { pid, monitor } = await untilShown(
+        box,
+        "a daemon that runs",
+        ({ phase }) => phase === "running",
+      );
+      await box.until(
+        "it is there",
+        () => box.read(box.path("count.txt")) === "\n",
+      );
+      if (sleep === "0") await untilAsleep(box, monitor);
+      hangUp();
+      await box.until(
+        "COMMAND and tend have ended",
+        () => !isAlive(pid) && !isAlive(monitor),
+      );
+      assertEquals(box.runFiles(), []);
+      assertEquals(box.read(box.path("count.txt")), "\n");
+      assertMatch(
+        box.read(box.path("log"))!,
+        /^\S+INFO\|pid \d+ died, killed \(Hangup\), exiting\n/,
+      );
+    });
+  }
 }
+
+Deno.test("tend --restart=always in the foreground starts another COMMAND that somebody has hung up", async () => {
+  await using box = await Sandbox.create();
+  const often = ["--restart=always", "--pidfile=web.pid", ...QUIET];
+  box.start([TEND, ...often, "--", "sleep", "600"]);
+  const { pid } = await untilShown(
+    box,
+    "a daemon that runs",
+    ({ phase }) => phase === "running",
+  );
+  Deno.kill(pid, "SIGHUP");
+  const another = await untilShown(
+    box,
+    "another daemon",
+    (record) => record.phase === "running" && record.pid !== pid,
+  );
+  // tend is told by this one.
+  Deno.kill(another.monitor, "SIGHUP");
+  await box.until("tend has ended", () => !isAlive(another.monitor));
+  assertEquals(box.runFiles(), []);
+});

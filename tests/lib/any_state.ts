@@ -5,6 +5,7 @@
  */
 import {
   CLEARING_STEPS,
+  HANGUPS,
   KILL_MODES,
   MONITOR_PHASES,
   type MonitorState,
@@ -105,6 +106,7 @@ export function anyState(random: Random): MonitorState {
     })),
     told: maybe(signal),
     stoppedAt: maybe(time),
+    hangup: maybe(() => random.pick(HANGUPS)),
     clearing: maybe(() => ({
       phase: random.pick(MONITOR_PHASES),
       wish: maybe(() => random.pick(WISHES)),
