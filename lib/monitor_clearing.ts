@@ -44,6 +44,8 @@ export const LEFT_GRACE_MS = 5_000;
  * when {@linkcode endOfClearing} says so.
  */
 export function clears(state: MonitorState, status: WaitStatus): boolean {
+  // Of the one before, which whoever had it restarted has read by now.
+  state.left = [];
   if (!mayBeLeft(state) || !isLeft(state)) return false;
   const { phase, told, daemonPid, stopTimeout } = state;
   stopAwaiting(state);

@@ -106,7 +106,6 @@ export function startDaemon(
   state.phase = "starting";
   state.told = undefined;
   if (state.hangup === "told") state.hangup = undefined;
-  state.left = [];
   state.daemonPid = start.pid;
   state.daemonIsFork = starter.forks;
   state.watchdogInterval = state.watchdog ?? 0;

@@ -26,6 +26,7 @@ import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
 import {
   endsMore,
+  HEARING_MS,
   longerTimeout,
   type StopTerms,
   stopTerms,
@@ -60,6 +61,8 @@ export function* restartDaemon(
     yield* outcome(watch, before, monitor, held, terms, say);
     const { record } = watch.look();
     const { pid, phase: state } = record;
+    // While it backed off nothing has ended for us.
+    if (before.phase !== "backingOff") warnOfLeft(record, say);
     return { done: "restarted", state, pid, monitor: monitor.pid };
   } finally {
     watch?.stop();
@@ -109,13 +112,18 @@ function* outcome(
   say: Say,
 ): Job<void> {
   let deadline = bootTime() + terms.timeout;
+  const hearing = Math.max(deadline, bootTime() + HEARING_MS);
   let wasKilled = false;
   for (;;) {
     const { record, isLast } = watch.look();
     if (isReady(record, before)) return;
     checkFailed(record, before);
     if (isLast) throw endedInstead(record);
-    if (bootTime() >= deadline) {
+    // One that sleeps, or is held up, may be longer about it than its daemon has.
+    const isHeard = record.phase === "restarting" ||
+      record.restarts > before.restarts;
+    const until = isHeard || wasKilled ? deadline : hearing;
+    if (bootTime() >= until) {
       if (record.restarts > before.restarts) {
         // It is starting, and has its own time for that.
         deadline = Infinity;
@@ -127,9 +135,19 @@ function* outcome(
       } else {
         throw notAnswering(record, wasKilled);
       }
+      continue;
     }
-    yield watch.next(deadline);
+    yield watch.next(until);
   }
+}
+
+/** It is restarted all the same: the monitor has given them up for that. */
+function warnOfLeft({ left }: MonitorRecord, say: Say): void {
+  if (left.length === 0) return;
+  say.warn(
+    `restarted, but pid ${left.join(", ")}, left of the old daemon, has not ` +
+      `ended within ${seconds(LEFT_GRACE_MS)} of SIGKILL`,
+  );
 }
 
 function isReady(record: MonitorRecord, before: MonitorRecord): boolean {

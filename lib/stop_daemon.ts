@@ -44,6 +44,7 @@ import { sendRequest } from "./request.ts";
 import { signalName } from "./signal_name.ts";
 import {
   endsMore,
+  HEARING_MS,
   longerTimeout,
   type StopTerms,
   stopTerms,
@@ -51,8 +52,6 @@ import {
 } from "./stop_terms.ts";
 import { allEnd, type Job } from "./together.ts";
 
-/** A monitor has so long to hear that its daemon is to end, at the least. */
-const HEARING_MS = 1_000;
 /** How often to try to remove what others have in their hands. */
 const ATTEMPTS = 3;
 /** How often to look whether a monitor has come to a stop, each for 1 ms. */

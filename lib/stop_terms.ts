@@ -7,6 +7,9 @@ import { Signal } from "../ffi/signal.ts";
 import { DEFAULT_STOP_TIMEOUT_MS } from "./monitor_clearing.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 
+/** A monitor has so long to hear that its daemon is to end, at the least. */
+export const HEARING_MS = 1_000;
+
 /** What somebody wants; what is left out is the daemon's own affair. */
 export interface StopWish {
   /** The number of the signal that tells it to end. */

@@ -37,7 +37,9 @@ export const restartVerb: Verb<
     `The monitor stays, ends its daemon and starts it anew as it was started first.
 That is no crash, and is not throttled; one that backs off starts at once.
 Returns when the new daemon is ready, and fails as its start does. What has no
-tend that stays with it cannot be restarted: nobody knows its command.
+tend that stays with it cannot be restarted: nobody knows its command. What the
+old daemon has left, and does not end by SIGKILL either, is said on stderr; the
+new one is started all the same.
 
 ${ACTION_JSON}`,
   groups: [{ title: "Options", options: [...OPTIONS, ...TARGET_OPTIONS] }],

@@ -470,6 +470,24 @@ for (const mode of ["group", "tree"]) {
   });
 
   Deno.test({
+    name: `tend restart says what it could not end, with --kill-mode=${mode}`,
+    ignore: !IS_ROOT,
+    fn: async () => {
+      await using box = await Sandbox.create();
+      const left = await startUnkillable(box, `--kill-mode=${mode}`);
+      const first = box.pidfile("web.pid");
+      const { code, stderr } = await box.tend("restart", "web");
+      assertEquals(code, 0, stderr);
+      assertEquals(box.pidfile("web.pid") === first, false);
+      assertEquals(
+        stderr.split("\n").at(-2),
+        `tend: web: restarted, but pid ${left}, left of the old daemon, has ` +
+          "not ended within 5 s of SIGKILL",
+      );
+    },
+  });
+
+  Deno.test({
     name:
       `tend waits for what does not end of SIGKILL, with --kill-mode=${mode}`,
     ignore: !IS_ROOT,

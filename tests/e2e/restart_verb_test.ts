@@ -136,6 +136,15 @@ Deno.test("tend restart says that a monitor does not answer", async () => {
   assertEquals(isAlive(pid), true);
 });
 
+Deno.test("tend restart --timeout=0 gives a monitor that sleeps the time to hear of it", async () => {
+  await using box = await Sandbox.create();
+  const { monitor, daemon } = await startAsleep(box);
+  const { code, stderr } = await box.tend("restart", "--timeout=0", "web");
+  assertEquals(code, 0, stderr);
+  assertEquals(shown(box)?.monitor, monitor);
+  assertEquals(isAlive(daemon), false);
+});
+
 Deno.test("tend restart fails when the monitor is killed meanwhile", async () => {
   await using box = await Sandbox.create();
   await box.tend(...MONITORED, ...stubborn(box));
