@@ -93,7 +93,7 @@ function withoutRecord(pidfile: string, isThere: boolean): string {
   }
   return view.pid === undefined
     ? "not running, and where its output is only its monitor could say: " +
-      "look into the file that was its --output"
-    : "no monitor of tend's says where its output is: look into the file that " +
-      "was its --output";
+      "tend logs --file=FILE shows the file that was its --output"
+    : "no monitor of tend's says where its output is: tend logs --file=FILE " +
+      "shows the file that was its --output";
 }

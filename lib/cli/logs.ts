@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { type CString, fromBytes } from "../../ffi/c_string.ts";
+import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { close, writeFully } from "../../ffi/descriptor.ts";
+import { absolutePath } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { bootTime, waitReadable } from "../../ffi/wait.ts";
+import { ActionFailure } from "../action.ts";
 import { awaitEnd } from "../await_daemon.ts";
 import { lookAt } from "../daemon_look.ts";
 import { type DaemonOutput, outputsOf } from "../daemon_outputs.ts";
@@ -17,17 +19,17 @@ import { LogFollower } from "../log_follower.ts";
 import { openTail } from "../log_tail.ts";
 import { type GivenOption, lastValue, UsageError } from "../options.ts";
 import { oneLine } from "../vlog.ts";
-import { hold } from "../proven_process.ts";
+import { hasEnded, hold } from "../proven_process.ts";
 import { allEnd, type Job, type Pause } from "../together.ts";
 import { setLevels } from "../vlog_levels.ts";
 import { complain, raiseDescriptorLimit } from "./action_verb.ts";
-import { parseTarget, type Target } from "./target.ts";
-import type { Verb } from "./verb.ts";
+import { parseTarget } from "./target.ts";
+import type { Verb, VerbCall } from "./verb.ts";
 
 const STDOUT = 1;
 const DEFAULT_LINES = 10;
-/** So long a logger has to write what the daemon wrote last. */
-const LAST_LINES_MS = 1_000;
+/** So long a logger has to write what the daemon wrote last: disks may be slow. */
+const LAST_LINES_MS = 5_000;
 
 const OPTIONS = [
   {
@@ -43,10 +45,19 @@ const OPTIONS = [
     placeholder: "N",
     help: "begin with the last N lines, or all (default: 10)",
   },
+  {
+    name: "file",
+    value: "required",
+    placeholder: "FILE",
+    help: "the output of a daemon that does not run any more,\n" +
+      "in place of TARGET",
+  },
 ] as const;
 
+type OptionName = typeof OPTIONS[number]["name"];
+
 /** `tend logs`. */
-export const logsVerb: Verb<typeof OPTIONS[number]["name"]> = {
+export const logsVerb: Verb<OptionName> = {
   name: "logs",
   summary: "show what a daemon has written",
   description:
@@ -55,6 +66,9 @@ export const logsVerb: Verb<typeof OPTIONS[number]["name"]> = {
 FILE.1, FILE.2 and so on. Of stdout and stderr in files of their own each is
 shown below its name.
 
+Where the output is, its monitor says, also one that was killed or has given up.
+Once a daemon was stopped nobody does: name its FILE by --file.
+
 With --follow each line is shown once, whoever renames the files; when one has
 gone before it could be shown, that is said. A restart is no end. What
 logrotate cuts off by copytruncate may be lost, as for any reader.`,
@@ -62,7 +76,7 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
   operands: {
     synopsis: "TARGET",
     placeholder: "TARGET",
-    least: 1,
+    least: 0,
     most: 1,
   },
   statuses: [
@@ -73,28 +87,72 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
   examples: [
     ["tend logs web", "shows the last 10 lines of RUNDIR/web.pid's daemon"],
     ["tend logs -f -n 0 web", "shows what it writes from now on"],
+    [
+      "tend logs --file=web.out",
+      "shows the last 10 lines of that, and web.out.1",
+    ],
     ["tend logs -n all web | grep -c error", "counts in all that is kept"],
   ],
-  run: ({ given, operands }) => {
-    const lines = readLines(given);
-    const isFollowing = given.some(({ name }) => name === "follow");
-    const target = parseTarget(fromBytes(operands[0]!));
+  run: (call) => {
+    const lines = readLines(call.given);
+    const isFollowing = call.given.some(({ name }) => name === "follow");
+    const source = readSource(call);
     setLevels("console:off");
     raiseDescriptorLimit();
     try {
-      const outputs = outputsOf(target.pidfile);
-      if (isFollowing) follow(target, outputs, lines);
+      const outputs = source.pidfile === undefined
+        ? [fileAlone(source.name)]
+        : outputsOf(source.pidfile);
+      if (isFollowing) follow(source, outputs, lines);
       else show(outputs, lines);
       return 0;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      complain(target.name, error.message);
+      complain(source.name, error.message);
       return 1;
     }
   },
 };
 
-function readLines(given: readonly GivenOption<"lines" | "follow">[]): number {
+/** What is shown: a daemon's output, or without a pidfile that of a file. */
+interface Source {
+  readonly name: string;
+  readonly pidfile: string | undefined;
+}
+
+function readSource(
+  { given, operands }: Pick<VerbCall<OptionName>, "given" | "operands">,
+): Source {
+  const file = lastValue(given, "file");
+  const [target] = operands;
+  if (file === undefined) {
+    if (target !== undefined) return parseTarget(fromBytes(target));
+    throw new UsageError("TARGET is missing");
+  }
+  if (file === "") throw new UsageError("option --file: FILE is missing");
+  if (target === undefined) return { name: file, pidfile: undefined };
+  throw new UsageError(
+    `option --file: it is in place of ${fromBytes(target)}, not beside it`,
+  );
+}
+
+/** As the monitor of its daemon would say it, if there were one. */
+function fileAlone(name: string): DaemonOutput {
+  const output: DaemonOutput = {
+    streams: "both",
+    file: absolutePath(toBytes(name)),
+    count: 0,
+    logger: undefined,
+    trouble: undefined,
+    owner: undefined,
+  };
+  const { files, before } = openTail(output, 0);
+  [...files, before].forEach((file) => file?.close());
+  if (files.length > 0) return output;
+  throw new ActionFailure("there is no such file");
+}
+
+function readLines(given: readonly GivenOption<OptionName>[]): number {
   const text = lastValue(given, "lines");
   if (text === undefined) return DEFAULT_LINES;
   if (text === "all") return Infinity;
@@ -119,7 +177,7 @@ function show(outputs: readonly DaemonOutput[], lines: number): void {
 }
 
 function follow(
-  { name, pidfile }: Target,
+  { name, pidfile }: Source,
   outputs: readonly DaemonOutput[],
   lines: number,
 ): void {
@@ -134,9 +192,9 @@ function follow(
       );
     }),
   }));
-  // Its end cannot be seen from here.
-  const isElsewhere = viewOf(lookAt(pidfile)).isElsewhere;
-  const end = isElsewhere ? undefined : endOf(pidfile, outputs);
+  // Else its end cannot be seen from here.
+  const isHere = pidfile !== undefined && !viewOf(lookAt(pidfile)).isElsewhere;
+  const end = isHere ? endOf(name, pidfile, outputs) : undefined;
   let step = end?.next();
   for (;;) {
     // What was written before the end is there when that is seen.
@@ -157,6 +215,7 @@ function follow(
 
 /** Waits until all is written. */
 function* endOf(
+  name: string,
   pidfile: string,
   outputs: readonly DaemonOutput[],
 ): Job<void> {
@@ -167,7 +226,14 @@ function* endOf(
     yield* awaitEnd(pidfile, Infinity);
     // Each ends by itself then, unless a child of the daemon's still writes.
     const pidfds = loggers.map(({ pidfd }) => pidfd);
-    yield* allEnd(pidfds, bootTime() + LAST_LINES_MS);
+    if (yield* allEnd(pidfds, bootTime() + LAST_LINES_MS)) return;
+    const pids = loggers.filter((logger) => !hasEnded(logger));
+    complain(
+      name,
+      `has ended, and logger pid ${
+        pids.map(({ pid }) => pid).join(", ")
+      } goes on: what that writes is not shown any more`,
+    );
   } finally {
     loggers.forEach(({ pidfd }) => close(pidfd));
   }

@@ -6,9 +6,10 @@ import {
   logged,
   MONITORED,
   monitorFile,
+  shown,
   successorOf,
 } from "../monitored.ts";
-import { isAlive, parentOf } from "../proc.ts";
+import { freeze, isAlive, parentOf } from "../proc.ts";
 import { CANNOT_UNSHARE } from "../program.ts";
 import { type Running, Sandbox, TEND } from "../sandbox.ts";
 import { IS_ROOT } from "../verb_calls.ts";
@@ -136,6 +137,26 @@ Deno.test("tend logs shows what a daemon writes whose monitor was killed, to its
   assertEquals(await tail.finished(), said(numbers(999)));
 });
 
+Deno.test("tend logs -f says that a logger goes on when its daemon has ended", async () => {
+  await using box = await Sandbox.create();
+  const writer = await TestWriter.start(box, ...ROTATED);
+  await writer.count(3);
+  const { monitor, outputs } = shown(box)!;
+  const logger = outputs[0]!.logger!;
+  const tail = box.start([TEND, "logs", "-f", "web"]);
+  await untilShown(box, tail, "3\n");
+  Deno.kill(monitor, "SIGKILL");
+  // Before that the kernel would have it go on, as any that loses its parent.
+  await box.until("it has ended", () => !isAlive(monitor));
+  await freeze(box, logger);
+  writer.run("echo lost; exit");
+  assertEquals(await tail.finished(), {
+    ...said(numbers(3)),
+    stderr: `tend: web: has ended, and logger pid ${logger} goes on: what ` +
+      "that writes is not shown any more\n",
+  });
+});
+
 Deno.test("tend logs says that an output is not kept, and what to do", async () => {
   await using box = await Sandbox.create();
   await box.tend(...MONITORED, "--", "sleep", "600");
@@ -151,8 +172,30 @@ Deno.test("tend logs says that a daemon does not run", async () => {
     await box.tend("logs", "-f", "web"),
     failed(
       "web: not running, and where its output is only its monitor could say: " +
-        "look into the file that was its --output",
+        "tend logs --file=FILE shows the file that was its --output",
     ),
+  );
+});
+
+Deno.test("tend logs --file shows what a daemon wrote that was stopped, across rotations", async () => {
+  await using box = await Sandbox.create();
+  const writer = await TestWriter.start(box, ...ROTATED);
+  await writer.count(50);
+  await box.tend("stop", "web");
+  const show = (...args: string[]) => box.tend("logs", "--file=out", ...args);
+  assertEquals(await show(), said(numbers(50, 41)));
+  assertEquals(await show("-n", "all"), said(numbers(50)));
+  // Nobody knows an end of that.
+  const tail = box.start([TEND, "logs", "-f", "--file=out", "-n1"]);
+  await untilShown(box, tail, "50\n");
+  Deno.renameSync(box.path("out"), box.path("out.old"));
+  Deno.writeTextFileSync(box.path("out"), "51\n");
+  await untilShown(box, tail, "50\n51\n");
+  Deno.kill(tail.pid, "SIGTERM");
+  assertEquals((await tail.finished()).code, 143);
+  assertEquals(
+    await box.tend("logs", "--file=none"),
+    failed("none: there is no such file"),
   );
 });
 
@@ -169,6 +212,11 @@ for (
   const [args, message] of [
     [["web", "db"], "db is one word too many"],
     [[], "TARGET is missing"],
+    [
+      ["--file=out", "web"],
+      "option --file: it is in place of web, not beside it",
+    ],
+    [["--file="], "option --file: FILE is missing"],
     [
       ["--lines=x", "web"],
       "option --lines=x: not a number of lines, and not all",
