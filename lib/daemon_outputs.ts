@@ -30,7 +30,10 @@ const ATTEMPTS = 50;
 const LOOK_AGAIN_MS = 1;
 
 /** A daemon's output. */
-export interface DaemonOutput extends LogNames, OutputRecord {}
+export interface DaemonOutput extends LogNames, OutputRecord {
+  /** The user who says so: the monitor's, and that of its loggers. */
+  readonly writer: number;
+}
 
 /**
  * Finds the files that hold what a daemon has written. Those of one whose
@@ -57,7 +60,11 @@ export function outputsOf(pidfile: string): DaemonOutput[] {
   }
   const isBelieved = found.uid === 0 || found.uid === geteuid();
   const owner = isBelieved ? undefined : found.uid;
-  return record.outputs.map((output) => ({ ...output, owner }));
+  return record.outputs.map((output) => ({
+    ...output,
+    owner,
+    writer: found.uid,
+  }));
 }
 
 /** What a monitor's file says, and who owns that very file. */

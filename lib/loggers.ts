@@ -22,6 +22,7 @@ import {
   readIfAny,
   setNonBlocking,
 } from "../ffi/descriptor.ts";
+import { readLink, statFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
 import { TAG_STEP } from "../ffi/log_trouble.ts";
@@ -32,6 +33,7 @@ import { LAST_SIGNAL, setSignalMask, Signal, signalfd } from "../ffi/signal.ts";
 import { bootTime, eventfd, waitReadable } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { openForAppending } from "./append_file.ts";
+import { commandLineOf } from "./daemon_state.ts";
 import type {
   Logger,
   Logging,
@@ -46,6 +48,9 @@ import { closeInheritedFds } from "./standard_fds.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
+
+/** What a logger's program is called, which is in memory alone. */
+const PROGRAM = "tend-logger";
 
 /** A logger that has lived less long is not followed by another at once. */
 const PAUSE_MS = 1_000;
@@ -113,8 +118,8 @@ export function startLogger(
     if (pidfd !== undefined) opened.push(pidfd);
     const fds = [readFd, ackFd, ...opened];
     logger.pid = startNative({
-      name: "tend-logger",
-      title: `tend: logging to ${fromBytes(output.file)}`,
+      name: PROGRAM,
+      title: titleOf(output.file),
       image: loggerImage({
         name: "tend",
         input: readFd,
@@ -155,6 +160,30 @@ export function startLogger(
     );
   } finally {
     opened.forEach(close);
+  }
+}
+
+function titleOf(file: Uint8Array): string {
+  return `tend: logging to ${fromBytes(file)}`;
+}
+
+/**
+ * Asks whether a process is one that logs to a file, where no monitor lives any
+ * more to say so: by its program and its title, which none gets by chance.
+ *
+ * @param pid The process.
+ * @param file The file.
+ * @param uid Whose process it has to be: another user may call one the same.
+ * @returns Whether it is.
+ */
+export function logsTo(pid: number, file: Uint8Array, uid: number): boolean {
+  try {
+    return statFile(`/proc/${pid}`).uid === uid &&
+      readLink(`/proc/${pid}/exe`) === `/memfd:${PROGRAM} (deleted)` &&
+      commandLineOf(pid) === titleOf(file);
+  } catch (error) {
+    if (error instanceof LibcError) return false;
+    throw error;
   }
 }
 

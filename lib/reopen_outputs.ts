@@ -23,7 +23,9 @@ import { type Achieved, ActionFailure, seconds } from "./action.ts";
 import { type DaemonOutput, outputsOf } from "./daemon_outputs.ts";
 import { isDaemonOf } from "./daemon_state.ts";
 import { foreignness } from "./foreign_file.ts";
+import { logsTo } from "./loggers.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
+import { lastRecordOf } from "./orphaned_parts.ts";
 import {
   DaemonHold,
   hasEnded,
@@ -53,7 +55,15 @@ export function* reopenOutputs(
   const held = DaemonHold.take(pidfile);
   try {
     const { view, daemon, monitor } = held;
-    if (monitor === undefined) throw new ActionFailure(withoutMonitor(held));
+    if (monitor === undefined) {
+      yield* reopenOrphans(held, pidfile, deadline, timeout);
+      return {
+        done: "reopened",
+        state: view.state,
+        pid: daemon?.pid,
+        monitor: undefined,
+      };
+    }
     const count = outputsOf(pidfile).length;
     for (let i = 0; i < count; i++) {
       yield* reopen(pidfile, monitor, i, deadline, timeout);
@@ -67,6 +77,27 @@ export function* reopenOutputs(
     };
   } finally {
     held.release();
+  }
+}
+
+/** Reopens all by their loggers, which have outlived the monitor. */
+function* reopenOrphans(
+  held: DaemonHold,
+  pidfile: string,
+  deadline: number,
+  timeout: number,
+): Job<void> {
+  const isKnown = !held.view.isElsewhere && held.view.state !== "unknown" &&
+    lastRecordOf(pidfile) !== undefined;
+  if (!isKnown) throw new ActionFailure(withoutMonitor(held));
+  for (const output of outputsOf(pidfile)) {
+    const { file, logger, writer } = output;
+    if (logger === undefined) throw new ActionFailure(withoutLogger(output));
+    const isIt = () => logsTo(logger, file, writer);
+    if (yield* reopenBy(logger, isIt, output, deadline)) continue;
+    throw new ActionFailure(
+      bootTime() >= deadline ? notLetGo(output, timeout) : withoutMonitor(held),
+    );
   }
 }
 
@@ -95,21 +126,19 @@ function* reopen(
       if (watch === undefined || output === undefined || hasEnded(monitor)) {
         throw new ActionFailure("its monitor has ended, not reopened");
       }
-      const file = fromBytes(output.file);
       const { logger } = output;
       if (logger === undefined) {
-        throw new ActionFailure(
-          `it writes to ${file} itself, which cannot be reopened: have ` +
-            "logrotate use copytruncate, or start it with --log-timestamps " +
-            "or --log-rotate",
-        );
+        throw new ActionFailure(withoutLogger(output));
       }
-      if (yield* reopenBy(logger, monitor, output, deadline)) return;
+      // As a daemon is proved by its monitor: it is the child of one that lives.
+      // Of another user's, not one with more rights than that user has.
+      const { owner } = output;
+      const isIt = () =>
+        isDaemonOf(logger, monitor.pid) && !hasEnded(monitor) &&
+        (owner === undefined || statIfThere(`/proc/${logger}`)?.uid === owner);
+      if (yield* reopenBy(logger, isIt, output, deadline)) return;
       if (bootTime() >= deadline) {
-        throw new ActionFailure(
-          `its logger has not let go of what was ${file} within ` +
-            `${seconds(timeout)}, not reopened`,
-        );
+        throw new ActionFailure(notLetGo(output, timeout));
       }
       // One that was killed. The next one opens the file when it begins.
       yield watch.next(deadline);
@@ -119,24 +148,28 @@ function* reopen(
   }
 }
 
+function withoutLogger({ file }: DaemonOutput): string {
+  return `it writes to ${fromBytes(file)} itself, which cannot be reopened: ` +
+    "have logrotate use copytruncate, or start it with --log-timestamps or " +
+    "--log-rotate";
+}
+
+function notLetGo({ file }: DaemonOutput, timeout: number): string {
+  return `its logger has not let go of what was ${fromBytes(file)} within ` +
+    `${seconds(timeout)}, not reopened`;
+}
+
 /**
  * Says whether it was done before the time was over. Not when that process is no
- * logger of this monitor's any more.
+ * logger of this output's any more.
  */
 function* reopenBy(
   pid: number,
-  monitor: ProvenMonitor,
-  { file, owner }: DaemonOutput,
+  isProved: () => boolean,
+  { file }: DaemonOutput,
   deadline: number,
 ): Job<boolean> {
-  // As a daemon is proved by its monitor: it is the child of one that lives. Of
-  // another user's, not one with more rights than that user has.
-  const logger = pid === 0 ? undefined : prove(
-    pid,
-    () =>
-      isDaemonOf(pid, monitor.pid) && !hasEnded(monitor) &&
-      (owner === undefined || statIfThere(`/proc/${pid}`)?.uid === owner),
-  );
+  const logger = pid === 0 ? undefined : prove(pid, isProved);
   if (logger === undefined) return false;
   // Before it is told to: it may be done at once.
   const closes = watchFilesOf(pid);

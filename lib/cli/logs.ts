@@ -8,6 +8,7 @@ import { close, writeFully } from "../../ffi/descriptor.ts";
 import { absolutePath } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
+import { geteuid } from "../../ffi/user.ts";
 import { bootTime, waitReadable } from "../../ffi/wait.ts";
 import { ActionFailure } from "../action.ts";
 import { awaitEnd } from "../await_daemon.ts";
@@ -145,6 +146,7 @@ function fileAlone(name: string): DaemonOutput {
     logger: undefined,
     trouble: undefined,
     owner: undefined,
+    writer: geteuid(),
   };
   const { files, before } = openTail(output, 0);
   [...files, before].forEach((file) => file?.close());

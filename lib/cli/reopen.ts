@@ -30,7 +30,8 @@ export const reopenVerb: Verb<
     `For the postrotate of logrotate and its like, which rename the files of
 --output, --stdout and --stderr. With --log-rotate or --log-timestamps a logger
 writes to each: it opens FILE anew, or makes it. This returns when all have let
-go of the old files, which can be compressed then; nothing is lost.
+go of the old files, which can be compressed then; nothing is lost. A logger
+that has outlived its monitor does so, too.
 
 Without those options the daemon has the files itself, and cannot be told: use
 copytruncate in logrotate.

@@ -1,7 +1,11 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { fail } from "@std/assert/fail";
 import { lacks } from "../binutils.ts";
-import { encodeMonitorRecord } from "../../lib/monitor_file.ts";
+import {
+  encodeMonitorRecord,
+  readMonitorFile,
+} from "../../lib/monitor_file.ts";
 import { MONITORED, monitorFile, shown } from "../monitored.ts";
 import { fdsOf, isAlive, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -204,19 +208,58 @@ Deno.test("tend reopen says that there is nothing to open", async () => {
   );
 });
 
-Deno.test("tend reopen says that the monitor was killed, and signals nobody", async () => {
+Deno.test("tend reopen reaches a logger whose monitor was killed", async () => {
   await using box = await Sandbox.create();
-  await TestWriter.start(box, ...LOGGERS);
+  const writer = await TestWriter.start(box, ...LOGGERS);
+  await writer.count(3);
+  const [logger] = loggersOf(box);
   const monitor = parentOf(box.pidfile("web.pid")!);
   Deno.kill(monitor, "SIGKILL");
   await box.until("it has ended", () => monitorFile(box).kind === "stale");
-  assertEquals(
-    await box.tend("reopen", "web"),
-    failed(
-      "there is no monitor of tend's to say who writes its output (monitor " +
-        "killed), not reopened",
-    ),
+  Deno.renameSync(box.path("out"), box.path("old"));
+  assertEquals(await box.tend("reopen", "web"), DONE);
+  assertEquals(openFiles(box, logger!), [box.path("out")]);
+  await writer.count(9, 4);
+  assertEquals(box.read(box.path("out")), "4\n5\n6\n7\n8\n9\n");
+});
+
+Deno.test("tend reopen signals nobody, where the monitor was killed, who is no logger of that file's", async () => {
+  await using box = await Sandbox.create();
+  const writer = await TestWriter.start(box, ...LOGGERS);
+  await writer.count(3);
+  const record = shown(box)!;
+  const { monitor, outputs } = record;
+  const other = await box.tend(
+    ...["--detach", "--pidfile=db.pid", "--output=other", "--log-rotate=1G"],
+    ...["--", "sleep", "600"],
   );
+  assertEquals(other, DONE);
+  const others = readMonitorFile(box.runPath("db.pid"));
+  const otherLogger = others.kind === "held" &&
+    others.record?.outputs[0]?.logger;
+  Deno.kill(monitor, "SIGKILL");
+  await box.until("it has ended", () => monitorFile(box).kind === "stale");
+  // It ends of SIGHUP.
+  const bystander = box.start(["sleep", "600"]);
+  Deno.renameSync(box.path("other"), box.path("old"));
+  for (const logger of [bystander.pid, otherLogger || fail("it has none")]) {
+    Deno.writeFileSync(
+      box.runPath("web.pid.monitor"),
+      encodeMonitorRecord({
+        ...record,
+        outputs: outputs.map((output) => ({ ...output, logger })),
+      }),
+    );
+    assertEquals(
+      await box.tend("reopen", "web"),
+      failed(
+        "there is no monitor of tend's to say who writes its output (monitor " +
+          "killed), not reopened",
+      ),
+    );
+    assertEquals(isAlive(logger), true);
+  }
+  assertEquals(box.exists(box.path("other")), false);
 });
 
 Deno.test("tend reopen signals nobody who is not the monitor's child", async () => {
