@@ -36,6 +36,7 @@ import {
   readMonitorFile,
 } from "./monitor_file.ts";
 import type { MonitorState } from "./monitor_state.ts";
+import { lastRecordOf, whoIsLeft } from "./orphaned_parts.ts";
 import { isOurs, obstacleOf, remakeRundirFor } from "./pidfile.ts";
 import { awaitOther } from "./pidfile_contention.ts";
 import { namesFile, removeIfStale } from "./pidfile_state.ts";
@@ -63,9 +64,13 @@ export function takeMonitorFile(pidfile: string, overwrite: boolean): number {
   const path = monitorFileOf(pidfile);
   if (overwrite) return replaceFile(path);
   const deadline = bootTime() + CONTENTION_MS;
+  // Before we have the lock, which that would give up.
+  const last = lastRecordOf(pidfile);
   for (;;) {
     const locked = lockFile(path, OPTIONS);
     if (!(locked instanceof LibcError)) {
+      const left = last && whoIsLeft(last);
+      if (left) vlog.warn(`${pidfile}: ${left}`);
       // What a monitor that was killed has left, or somebody else, whatever its
       // size: readers take it for nobody's until we write.
       if (locked.file.size > 0n) {

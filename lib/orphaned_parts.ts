@@ -111,6 +111,21 @@ class TreeHold implements PartsHold {
 }
 
 /**
+ * Says what a daemon has left, as it seems, whose monitor was killed. Where nobody
+ * ends them any more, at least somebody is to know: they may hold its port.
+ *
+ * @param record What the monitor has said last.
+ * @returns The text; `undefined` when nothing is to be seen.
+ */
+export function whoIsLeft(record: MonitorRecord): string | undefined {
+  const pids = seemLeft(record);
+  return pids.length === 0
+    ? undefined
+    : `its monitor was killed, and pid ${pids.join(", ")} seems to be left ` +
+      `of pid ${record.pid}, left alone: end it by kill`;
+}
+
+/**
  * Looks for what a daemon has left that has ended, and whose monitor was killed
  * before it could end that.
  *
@@ -121,7 +136,7 @@ class TreeHold implements PartsHold {
  * @param record What the monitor has said last.
  * @returns Their numbers.
  */
-export function seemLeft(record: MonitorRecord): number[] {
+function seemLeft(record: MonitorRecord): number[] {
   const { killMode, pid, monitor, startedAt } = record;
   if (killMode !== "group" || pid === 0) return [];
   // Of another boot of this machine all numbers are others'.

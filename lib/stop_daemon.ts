@@ -27,7 +27,7 @@ import {
   holdOrphanedParts,
   lastRecordOf,
   type PartsHold,
-  seemLeft,
+  whoIsLeft,
 } from "./orphaned_parts.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { isPidfile } from "./pidfile_state.ts";
@@ -93,7 +93,8 @@ export function* stopDaemon(
       const terms = stopTerms(options, monitor?.record ?? last);
       const deadline = begin + terms.timeout;
       if (daemon === undefined && monitor === undefined) {
-        if (seen === undefined && last !== undefined) sayWhoIsLeft(last, say);
+        const left = seen === undefined && last && whoIsLeft(last);
+        if (left) say.warn(left);
         clearUp(pidfile, seen === undefined, held.view.state === "stale", say);
         const done = seen === undefined
           ? "none"
@@ -138,16 +139,6 @@ function checkReachable({ view, daemon, monitor }: DaemonHold): void {
   if (view.pid !== undefined || view.record !== undefined) {
     throw new ActionFailure("is changing all the time, not stopped");
   }
-}
-
-/** Where nobody ends them any more, at least somebody is to know. */
-function sayWhoIsLeft(last: MonitorRecord, say: Say): void {
-  const pids = seemLeft(last);
-  if (pids.length === 0) return;
-  say.warn(
-    `its monitor was killed, and pid ${pids.join(", ")} seems to be left of ` +
-      `pid ${last.pid}, left alone: end it by kill`,
-  );
 }
 
 /** Removes what is left of it, unless somebody holds it by now. */

@@ -282,14 +282,42 @@ Deno.test("tend stop says what is left of a daemon whose monitor was killed whil
     ({ phase }) => phase === "clearing",
   );
   await killMonitor(box);
+  const isLeft = `its monitor was killed, and pid ${first} seems to be left ` +
+    `of pid ${pid}, left alone: end it by kill`;
   const { code, stderr } = await box.tend("stop", "web");
   assertEquals(code, 0);
-  assertEquals(
-    stderr.split("\n")[0],
-    `tend: web: its monitor was killed, and pid ${first} seems to be left of ` +
-      `pid ${pid}, left alone: end it by kill`,
-  );
+  assertEquals(stderr.split("\n")[0], `tend: web: ${isLeft}`);
   assertEquals([isAlive(first!), box.runFiles()], [true, []]);
+});
+
+Deno.test("tend says what is left of a daemon whose monitor was killed while it ended that, and starts another", async () => {
+  await using box = await Sandbox.create();
+  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
+  const options = ["--stop-timeout=1h"];
+  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
+  const [first] = await untilLeft(box);
+  const { pid } = await untilShown(
+    box,
+    "it",
+    ({ phase }) => phase === "clearing",
+  );
+  await killMonitor(box);
+  const again = [...LOGGED, "--", "sleep", "600"];
+  const { code, stderr } = await box.tend(...again);
+  assertEquals(code, 0);
+  const isLeft = `${box.runPath("web.pid")}: its monitor was killed, and pid ` +
+    `${first} seems to be left of pid ${pid}, left alone: end it by kill\n`;
+  assertStringIncludes(stderr, isLeft);
+  assertStringIncludes(logOf(box), isLeft);
+  assertEquals(isAlive(first!), true);
+  // Nothing is said of one that runs, but that.
+  await killMonitor(box);
+  const refused = await box.tend(...again);
+  assertEquals([refused.code, refused.stderr], [
+    1,
+    `tend: ${box.runPath("web.pid")}: already running as pid ` +
+    `${box.pidfile("web.pid")}, aborting\n`,
+  ]);
 });
 
 Deno.test("tend refuses beside a monitor that ends what a crash has left", async () => {

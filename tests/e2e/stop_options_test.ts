@@ -161,13 +161,19 @@ for (const option of [[], ["--sleep-after=0"]]) {
       .replace("  ", " "),
     async () => {
       await using box = await Sandbox.create();
-      const script = 'trap "sleep 0.3; echo; exit 5" TERM; ' +
+      const script = 'trap "sleep 0.3; echo; exit 5" TERM; : >"$0"; ' +
         "while :; do sleep 0.01; done";
       const options = ["--pidfile=web.pid", ...option, ...QUIET];
-      const { code, stdout } = await box.run(
-        ["timeout", "--preserve-status", "1", TEND, ...options]
-          .concat("--", "sh", "-c", script),
+      const there = box.path("there");
+      const running = box.start(
+        ["timeout", "--preserve-status", "600", TEND, ...options]
+          .concat("--", "sh", "-c", script, there),
       );
+      await box.until("COMMAND is there", () => box.exists(there));
+      if (option.length > 0) await untilAsleep(box, shown(box)!.monitor);
+      // It does then what it does when its time is over.
+      Deno.kill(running.pid, "SIGTERM");
+      const { code, stdout } = await running.finished();
       assertEquals([code, stdout], [5, "\n"]);
     },
   );
