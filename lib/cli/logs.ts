@@ -67,7 +67,7 @@ export const logsVerb: Verb<OptionName> = {
 FILE.1, FILE.2 and so on. Of stdout and stderr in files of their own each is
 shown below its name.
 
-Where the output is, its monitor says, also one that was killed or has given up.
+Where the output is its monitor says, also one that was killed or has given up.
 Once a daemon was stopped nobody does: name its FILE by --file.
 
 With --follow each line is shown once, whoever renames the files; when one has
