@@ -4,14 +4,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import {
-  fstat,
-  O_NOCTTY,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDONLY,
-  openIfThere,
-} from "../ffi/file.ts";
+import { fstat } from "../ffi/file.ts";
 import { geteuid } from "../ffi/user.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
@@ -19,8 +12,8 @@ import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
 import type { LogNames } from "./log_files.ts";
 import {
-  monitorFileOf,
   type MonitorRecord,
+  openMonitorFile,
   type OutputRecord,
   readOpenMonitorFile,
 } from "./monitor_file.ts";
@@ -64,9 +57,8 @@ export function outputsOf(pidfile: string): DaemonOutput[] {
 function readRecord(
   pidfile: string,
 ): { uid: number; record: MonitorRecord | undefined } | undefined {
-  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
   for (let attempt = 1;; attempt++) {
-    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    const fd = openMonitorFile(pidfile);
     if (fd === undefined) return undefined;
     try {
       const { uid } = fstat(fd);
