@@ -5,6 +5,7 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { fstat } from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
@@ -35,7 +36,6 @@ export interface DaemonOutput extends LogNames, OutputRecord {}
  * @param pidfile Its pidfile.
  * @returns Them; at least one.
  * @throws {ActionFailure} When there are none, or it cannot be told; says why.
- * @throws {LibcError} When the monitor's file cannot be opened.
  */
 export function outputsOf(pidfile: string): DaemonOutput[] {
   const found = readRecord(pidfile);
@@ -58,7 +58,7 @@ function readRecord(
   pidfile: string,
 ): { uid: number; record: MonitorRecord | undefined } | undefined {
   for (let attempt = 1;; attempt++) {
-    const fd = openMonitorFile(pidfile);
+    const fd = openIfAny(pidfile);
     if (fd === undefined) return undefined;
     try {
       const { uid } = fstat(fd);
@@ -72,6 +72,15 @@ function readRecord(
       close(fd);
     }
     waitReadable([], LOOK_AGAIN_MS);
+  }
+}
+
+function openIfAny(pidfile: string): number | undefined {
+  try {
+    return openMonitorFile(pidfile);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new ActionFailure(`its monitor's file: ${error.reason}`);
   }
 }
 
