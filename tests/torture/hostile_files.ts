@@ -13,6 +13,10 @@ import { hostileArguments } from "./hostile_arguments.ts";
 import { hostileDatagrams } from "./hostile_datagrams.ts";
 import { hostileMounts } from "./hostile_mounts.ts";
 import { hostileNames } from "./hostile_names.ts";
+import { hostileOutputs } from "./hostile_outputs.ts";
+import { hostileRestarts } from "./hostile_restarts.ts";
+import { hostileSockets } from "./hostile_sockets.ts";
+import { hostileVariables } from "./hostile_variables.ts";
 import { hostileVerbs } from "./hostile_verbs.ts";
 import {
   lstat,
@@ -45,7 +49,7 @@ const MODES: readonly (readonly string[])[] = [
 /** Tries what stands in the way of tend's files. */
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
   // The rest is for the others.
-  const deadline = Date.now() + budget.seconds * 400;
+  const deadline = Date.now() + budget.seconds * 300;
   const rows = new Map(PLACES.map((place) => [
     place,
     new Tally(`something else in the place of ${place}`),
@@ -79,9 +83,13 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
       ? []
       : [leftOutRow("such things of another user's", "needs root")]),
     ...await hostileVerbs({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileVariables({ ...budget, seconds: budget.seconds / 20 }),
+    ...await hostileRestarts({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileOutputs({ ...budget, seconds: budget.seconds / 20 }),
+    ...await hostileSockets({ ...budget, seconds: budget.seconds / 20 }),
     ...await hostileDatagrams({ ...budget, seconds: budget.seconds / 10 }),
     ...await hostileMounts(),
-    ...await hostileNames({ ...budget, seconds: budget.seconds / 5 }),
+    ...await hostileNames({ ...budget, seconds: budget.seconds / 10 }),
     ...await hostileArguments(budget),
   ];
 }

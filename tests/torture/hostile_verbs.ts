@@ -7,9 +7,11 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { shown } from "../monitored.ts";
 import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
+  lchown,
   LOCKED,
   lstat,
   type Obstacle,
@@ -25,6 +27,7 @@ import { Tally } from "./tally.ts";
 const PLACES = ["web.pid", "web.pid.monitor"];
 const VERBS = ["status", "stop", "restart", "wait --timeout=100ms", "reload"]
   .concat("kill", "logs", "logs -f", "reopen");
+const IS_ROOT = Deno.uid() === 0;
 const SIGNALLING = ["stop", "reload", "kill"];
 
 /** Tries verbs on what nobody's daemon has made. */
@@ -48,8 +51,50 @@ export async function hostileVerbs(
     );
     if (Date.now() > deadline) break;
   }
-  return [row];
+  return [row, await names()];
 }
+
+/** Verbs about what leads to a daemon that runs, by another user's doing. */
+async function names(): Promise<Row> {
+  const row = new Tally("verbs on another user's name of a daemon that runs");
+  await using box = await Sandbox.create();
+  const shared = share(box);
+  const options = ["--detach", "--monitor", "--pidfile=web.pid"];
+  const output = `--output=${box.path("web.out")}`;
+  await box.tend(...options, output, "--", "sleep", "600");
+  const before = box.pidfile("web.pid")!;
+  for (const places of [["web.pid"], [...PLACES], ["web.pid.monitor"]]) {
+    for (const verb of VERBS) {
+      for (const isLink of IS_ROOT ? [true, false] : [false]) {
+        const what = `${isLink ? "links" : "second names"} as ${places}`;
+        await row.attempt(`${what}, tend ${verb}`, async () => {
+          for (const place of places) {
+            const path = `${shared.dir}/${place}`;
+            if (isLink) {
+              Deno.symlinkSync(box.runPath(place), path);
+              await lchown(path, OWNERS.at(-1)!);
+            } else Deno.linkSync(box.runPath(place), path);
+          }
+          const { code, stdout, stderr } = await box.run(
+            [...TIMEOUT, TEND, ...verb.split(" "), `${shared.dir}/web.pid`],
+          );
+          for (const place of places) {
+            Deno.removeSync(`${shared.dir}/${place}`);
+          }
+          // It would have been a daemon of root's that they speak of.
+          assertEquals(code, verb === "status" ? 4 : 1, stderr);
+          assertMatch(stdout + stderr, REFUSAL);
+          assertEquals(box.pidfile("web.pid"), before);
+          assertEquals(shown(box)?.phase, "running");
+        });
+      }
+    }
+  }
+  return row;
+}
+
+const REFUSAL =
+  /link of user \d+|has another name too|Too many levels|only its monitor could say/;
 
 async function tryVerb(
   { verb, ...how }: {

@@ -240,7 +240,8 @@ export async function obstruct(
   return new Obstructed(shared, path, other);
 }
 
-async function lchown(path: string, owner: number): Promise<void> {
+/** Gives a file, and what is below a directory, to another user. */
+export async function lchown(path: string, owner: number): Promise<void> {
   const args = ["-hR", `${owner}:${owner}`, path];
   const { success } = await new Deno.Command("chown", { args }).output();
   assert(success);
