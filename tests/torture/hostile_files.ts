@@ -108,7 +108,9 @@ async function tryObstacle(
   const wasNothing = wasLink && what === "a link to nothing" &&
     place === "web.pid";
 
-  const argv = [`--pidfile=${dir}/web.pid`, `--log-file=${dir}/web.log`];
+  // So much is logged that something is.
+  const argv = [`--pidfile=${dir}/web.pid`, `--log-file=${dir}/web.log`]
+    .concat("-v=file:dbg");
   if (place.startsWith("web.out")) argv.push(`--output=${dir}/web.out`);
   if (isOlder(place)) argv.push("--log-rotate=1K,2");
   const finished = await box.run([

@@ -35,7 +35,11 @@ export async function hostileOutputs(
       PLACES.map((place) => ({ owner, obstacle, place }))
     )
   );
-  for (const how of new Random(seed).shuffled(cases)) {
+  // However short the time is: what another user's link leads to.
+  const isFirst = ({ owner, obstacle }: typeof cases[number]) =>
+    owner === OWNERS.at(-1) && obstacle === OBSTACLES[0];
+  const rest = new Random(seed).shuffled(cases.filter((how) => !isFirst(how)));
+  for (const how of [...cases.filter(isFirst), ...rest]) {
     const { owner, obstacle, place } = how;
     await row.attempt(
       `${obstacle.what} of user ${owner} as ${place}`,
