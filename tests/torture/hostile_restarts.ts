@@ -138,9 +138,10 @@ const UNSHARE = [
 ];
 
 /**
- * Starts a daemon on a file system of its own, $1, has that become what $2 says
- * and the daemon crash, undoes it when there is $1.go, and stops it when there
- * is $1.stop. The pidfile has gone before, so that it has to be made anew.
+ * Starts a daemon on a file system of its own, $1, and has that become what $2
+ * says. The daemon crashes when there is $1.crash; the file system is as before
+ * when there is $1.go, and the daemon stopped when there is $1.stop. The pidfile
+ * has gone before, so that it has to be made anew.
  */
 const SCRIPT = `dir=$1 how=$2 tend=$3; shift 3
 await() { until [ -e "$dir.$1" ]; do sleep 0.05; done; }
@@ -155,6 +156,7 @@ full)
   dd if=/dev/zero of="$dir/fill/1" bs=4096 2>/dev/null;;
 read-only) mount -t tmpfs -o ro tmpfs "$dir";;
 esac
+await crash
 kill -SEGV "$pid"
 await go
 case $how in full) exec 3<&-; rm -r "$dir/fill";; *) umount "$dir";; esac
@@ -208,6 +210,7 @@ async function tryMount(
     () => box.pidIn(`${dir}.daemon`) ?? false,
   );
   const monitor = parentOf(daemon);
+  Deno.writeTextFileSync(`${dir}.crash`, "");
   await box.until("one has failed", () => hasFailed(box, monitor));
   if (log === "elsewhere") {
     await box.until(
