@@ -5,11 +5,12 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { O_NOCTTY, O_NONBLOCK, O_RDONLY, openIfThere } from "../ffi/file.ts";
-import { LibcError, strerror } from "../ffi/libc.ts";
+import { isThere, O_RDONLY } from "../ffi/file.ts";
+import { Errno, LibcError, strerror } from "../ffi/libc.ts";
 import { waitReadable } from "../ffi/wait.ts";
+import { checkOnlyName } from "./foreign_file.ts";
 import { type MonitorFile, readMonitorFile } from "./monitor_file.ts";
-import { readOpenPidfile } from "./pidfile_state.ts";
+import { openIfRegular, readOpenPidfile } from "./pidfile_state.ts";
 
 /** For so long files that are just being made or removed are looked at again. */
 const ATTEMPTS = 50;
@@ -46,15 +47,18 @@ export interface DaemonLook {
  */
 export function lookAtPidfile(pidfile: string): PidfileLook {
   try {
-    const fd = openIfThere(pidfile, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (fd === undefined) return { kind: "none" };
+    // First without an error, which costs.
+    if (!isThere(pidfile)) return { kind: "none" };
+    const fd = openIfRegular(pidfile, O_RDONLY);
     try {
+      checkOnlyName(pidfile, fd);
       return toLook(readOpenPidfile(fd));
     } finally {
       close(fd);
     }
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
+    if (error.errno === Errno.ENOENT) return { kind: "none" };
     return { kind: "error", reason: `${pidfile}: ${error.reason}` };
   }
 

@@ -4,14 +4,8 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import {
-  fstat,
-  O_NOCTTY,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDONLY,
-  openIfThere,
-} from "../ffi/file.ts";
+import { fstat } from "../ffi/file.ts";
+import { LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
@@ -19,8 +13,8 @@ import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
 import type { LogNames } from "./log_files.ts";
 import {
-  monitorFileOf,
   type MonitorRecord,
+  openMonitorFile,
   type OutputRecord,
   readOpenMonitorFile,
 } from "./monitor_file.ts";
@@ -45,7 +39,6 @@ export interface DaemonOutput extends LogNames, OutputRecord {
  * @param pidfile Its pidfile.
  * @returns Them; at least one.
  * @throws {ActionFailure} When there are none, or it cannot be told; says why.
- * @throws {LibcError} When the monitor's file cannot be opened.
  */
 export function outputsOf(pidfile: string): DaemonOutput[] {
   const found = readRecord(pidfile);
@@ -71,9 +64,8 @@ export function outputsOf(pidfile: string): DaemonOutput[] {
 function readRecord(
   pidfile: string,
 ): { uid: number; record: MonitorRecord | undefined } | undefined {
-  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
   for (let attempt = 1;; attempt++) {
-    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    const fd = openIfAny(pidfile);
     if (fd === undefined) return undefined;
     try {
       const { uid } = fstat(fd);
@@ -87,6 +79,15 @@ function readRecord(
       close(fd);
     }
     waitReadable([], LOOK_AGAIN_MS);
+  }
+}
+
+function openIfAny(pidfile: string): number | undefined {
+  try {
+    return openMonitorFile(pidfile);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new ActionFailure(`its monitor's file: ${error.reason}`);
   }
 }
 

@@ -13,6 +13,7 @@ import { close } from "../ffi/descriptor.ts";
 import {
   type FileStat,
   fstat,
+  isRegularFile,
   isSymbolicLink,
   O_NOFOLLOW,
   O_PATH,
@@ -25,6 +26,7 @@ import { Errno, LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 
 const OTHERS_MAY_WRITE = 0o002;
+const OTHER_NAME = "it has another name too; remove it";
 
 /** A file that is another user's doing. */
 export class ForeignFileError extends LibcError {
@@ -116,8 +118,24 @@ export function foreignness(
   if (file.uid === uid && file.nlink <= 1) return undefined;
   if (!isShared(directoryOf(path))) return undefined;
   return file.uid === uid
-    ? "it has another name too; remove it"
+    ? OTHER_NAME
     : `it belongs to user ${file.uid}; remove it`;
+}
+
+/**
+ * Checks that a file, whoever's it is, has not been given a second name where
+ * anybody can: by that another user would have us take one daemon for another.
+ *
+ * @param path Its name.
+ * @param fd It.
+ * @throws {ForeignFileError} When it has.
+ */
+export function checkOnlyName(path: CString, fd: number): void {
+  const file = fstat(fd);
+  if (!isRegularFile(file) || file.nlink <= 1) return;
+  if (isShared(directoryOf(path))) {
+    throw new ForeignFileError("open", OTHER_NAME);
+  }
 }
 
 function isShared(directory: CString): boolean {

@@ -22,6 +22,7 @@ import {
 import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { namespacePids } from "../ffi/process.ts";
+import { checkOnlyName } from "./foreign_file.ts";
 import {
   boolean,
   bytes,
@@ -200,9 +201,7 @@ export function monitorFileOf(pidfile: string): string {
 export function readMonitorFile(pidfile: string): MonitorFile {
   let fd: number | undefined;
   try {
-    // Not blocking: it may be a FIFO.
-    const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
-    fd = openIfThere(monitorFileOf(pidfile), flags);
+    fd = openMonitorFile(pidfile);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
     return { kind: "error", reason: error.reason };
@@ -212,6 +211,29 @@ export function readMonitorFile(pidfile: string): MonitorFile {
     return readOpenMonitorFile(fd);
   } finally {
     close(fd);
+  }
+}
+
+/**
+ * Opens a monitor's file.
+ *
+ * @param pidfile The pidfile of its daemon.
+ * @returns Its descriptor; `undefined` when there is none.
+ * @throws {LibcError} `ELOOP` of a symbolic link.
+ * @throws {ForeignFileError} When somebody has given one another name.
+ */
+export function openMonitorFile(pidfile: string): number | undefined {
+  const path = monitorFileOf(pidfile);
+  // Not blocking: it may be a FIFO.
+  const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
+  const fd = openIfThere(path, flags);
+  if (fd === undefined) return undefined;
+  try {
+    checkOnlyName(path, fd);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
   }
 }
 

@@ -4,20 +4,13 @@
  * @module
  */
 import { close, readIfAny } from "../ffi/descriptor.ts";
-import {
-  O_NOCTTY,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDONLY,
-  openIfThere,
-} from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { inotifyWrites } from "../ffi/inotify.ts";
 import { bootTime } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
 import {
-  monitorFileOf,
   type MonitorRecord,
+  openMonitorFile,
   readOpenMonitorFile,
 } from "./monitor_file.ts";
 import { hasEnded, type ProvenMonitor } from "./proven_process.ts";
@@ -53,8 +46,7 @@ export class MonitorWatch {
     pidfile: string,
     monitor: ProvenMonitor,
   ): MonitorWatch | undefined {
-    const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY;
-    const fd = openIfThere(monitorFileOf(pidfile), flags);
+    const fd = openMonitorFile(pidfile);
     if (fd === undefined) return undefined;
     const file = readOpenMonitorFile(fd);
     if (file.kind === "held" && file.monitor === monitor.pid) {

@@ -6,8 +6,15 @@
  * @module
  */
 import { splitLines } from "../../ffi/c_string.ts";
-import { close } from "../../ffi/descriptor.ts";
-import { fstat, O_NOCTTY, O_RDONLY, readToEnd } from "../../ffi/file.ts";
+import { close, readIfAny, setBlocking } from "../../ffi/descriptor.ts";
+import {
+  fstat,
+  isFifo,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDONLY,
+  readLink,
+} from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { geteuid } from "../../ffi/user.ts";
 import { ForeignFileError, foreignness, openOwnWay } from "../foreign_file.ts";
@@ -15,6 +22,8 @@ import { nameOf } from "../surroundings.ts";
 
 const HASH = "#".charCodeAt(0);
 const EQUALS = "=".charCodeAt(0);
+/** In bytes; the kernel hands on no more than 6 MiB, with the arguments. */
+const LARGEST_FILE = 8 << 20;
 
 /**
  * Reads a file of variables.
@@ -30,7 +39,8 @@ export function readEnvFile(path: string): Uint8Array[] {
   try {
     bytes = readTrusted(path);
   } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
+    const isKnown = error instanceof LibcError || error instanceof UnfitFile;
+    if (!isKnown) throw error;
     throw new Error(`${option}: ${error.message}`, { cause: error });
   }
   return splitLines(bytes).flatMap((line, index) => {
@@ -49,15 +59,47 @@ export function readEnvFile(path: string): Uint8Array[] {
  * would be that user's program, run by us. Root could do as much without.
  */
 function readTrusted(path: string): Uint8Array<ArrayBuffer> {
-  const fd = openOwnWay(path, O_RDONLY | O_NOCTTY);
+  // Not blocking: a FIFO that nobody writes to would hold us for ever.
+  const fd = openOwnWay(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
   try {
     const stat = fstat(fd);
     const why = foreignness(path, stat, stat.uid === 0 ? 0 : geteuid());
     if (why !== undefined) throw new ForeignFileError("open", why);
-    return readToEnd(fd);
+    const bytes = readAll(fd);
+    // As one whose writer has not come yet. A pipe, as the shell's `<(…)`, has
+    // no name, and its writer may have said nothing and gone.
+    const isUnwritten = bytes.length === 0 && isFifo(stat) && hasName(fd);
+    if (!isUnwritten) return bytes;
+    throw new UnfitFile("it is a FIFO that nobody writes to");
   } finally {
     close(fd);
   }
+}
+
+/** A file that is read, but cannot be one of variables. */
+class UnfitFile extends Error {}
+
+function readAll(fd: number): Uint8Array<ArrayBuffer> {
+  let bytes = new Uint8Array(65536);
+  let length = 0;
+  for (;;) {
+    const n = readIfAny(fd, bytes.subarray(length));
+    if (n === 0) return bytes.subarray(0, length);
+    // There is somebody who writes, or types, and has not done so yet.
+    if (n === undefined) setBlocking(fd);
+    length += n ?? 0;
+    if (length > LARGEST_FILE) {
+      throw new UnfitFile(`it has more than ${LARGEST_FILE >> 20} MiB`);
+    }
+    if (length < bytes.length) continue;
+    const larger = new Uint8Array(2 * length);
+    larger.set(bytes);
+    bytes = larger;
+  }
+}
+
+function hasName(fd: number): boolean {
+  return readLink(`/proc/self/fd/${fd}`).startsWith("/");
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * Arguments and environments of any bytes, which have to reach the command.
+ * Commands' names, arguments and environments of any bytes, which have to reach
+ * the command.
  *
  * @module
  */
@@ -30,7 +31,7 @@ const MODES: readonly (readonly string[])[] = [
 export async function hostileArguments(
   { seconds, seed }: Pick<Budget, "seconds" | "seed">,
 ): Promise<Row[]> {
-  const row = new Tally("arguments and environments of any bytes");
+  const row = new Tally("names, arguments and environments of any bytes");
   const deadline = Date.now() + seconds * 100;
   for (let i = 0; i < LEAST || Date.now() < deadline; i++) {
     const mode = MODES[i % MODES.length]!;
@@ -55,6 +56,10 @@ async function tryBytes(
     { length: random.below(5) },
     (_, i) => [...`A${i}`].map((c) => c.charCodeAt(0)).concat(61, bytes()),
   );
+  // No "/"; and a letter, so that it is no directory.
+  const name = bytes().filter((byte) => byte !== 47).concat(120);
+  const command = [...box.path("")].map((c) => c.charCodeAt(0)).concat(name);
+  const words = [...variables, command, ...args];
   Deno.writeTextFileSync(box.path("say"), SAY, { mode: 0o755 });
   const OUT = box.path("out");
   const octal = (word: readonly number[]) =>
@@ -63,15 +68,17 @@ async function tryBytes(
   const quoted = (word: readonly number[]) =>
     `"$(w=$(printf '${octal(word)}.'); printf '%s.' "\${w%.}")"`;
   const script = `${
-    [...variables, ...args].map((word, i) =>
-      `w${i}=${quoted(word)}; w${i}=\${w${i}%.}`
-    ).join("\n")
+    words.map((word, i) => `w${i}=${quoted(word)}; w${i}=\${w${i}%.}`).join(
+      "\n",
+    )
   }
+mv "$1" "$w${variables.length}"; shift
 exec env ${variables.map((_, i) => `"$w${i}"`).join(" ")} "$@" ${
-    args.map((_, i) => `"$w${i + variables.length}"`).join(" ")
+    words.slice(variables.length)
+      .map((_, i) => `"$w${i + variables.length}"`).join(" ")
   }`;
   const { code, stderr } = await box.run(
-    ["sh", "-c", script, "sh", TEND, ...mode, "--", box.path("say")],
+    ["sh", "-c", script, "sh", box.path("say"), TEND, ...mode, "--"],
     { env: { OUT } },
   );
   assertEquals([code, stderr], [0, ""]);
@@ -86,7 +93,7 @@ exec env ${variables.map((_, i) => `"$w${i}"`).join(" ")} "$@" ${
   assertEquals(
     // The kernel puts the interpreter and the script before them.
     cmdline,
-    ["/bin/sh", box.path("say"), ...args.map(text), ""].join("\x01"),
+    ["/bin/sh", text(command), ...args.map(text), ""].join("\x01"),
   );
 }
 

@@ -13,21 +13,32 @@ import { hostileArguments } from "./hostile_arguments.ts";
 import { hostileDatagrams } from "./hostile_datagrams.ts";
 import { hostileMounts } from "./hostile_mounts.ts";
 import { hostileNames } from "./hostile_names.ts";
+import { hostileOutputs } from "./hostile_outputs.ts";
+import { hostileRestarts } from "./hostile_restarts.ts";
+import { hostileSockets } from "./hostile_sockets.ts";
+import { hostileVariables } from "./hostile_variables.ts";
 import { hostileVerbs } from "./hostile_verbs.ts";
 import {
-  look,
   lstat,
   type Obstacle,
   OBSTACLES,
   obstruct,
   OWNERS,
+  share,
   TIMEOUT,
 } from "./obstacles.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
-/** Where it stands: PIDFILE and what is beside it, and the log. */
-const PLACES = ["web.pid", "web.pid.tmp", "web.pid.monitor", "web.log"];
+/** Where it stands: PIDFILE and what is beside it, the log, and the output. */
+const PLACES = ["web.pid", "web.pid.tmp", "web.pid.monitor", "web.log"]
+  .concat("web.out", "web.out.1", "web.out.2");
+
+/** Which of them may be links, where these are ours. */
+const FOLLOWED = ["web.log", "web.out"];
+
+/** Writes several times what a file holds where there is one for each KiB. */
+const WRITE = "seq 1 1000 && exec sleep $1";
 
 const MODES: readonly (readonly string[])[] = [
   [],
@@ -38,7 +49,7 @@ const MODES: readonly (readonly string[])[] = [
 /** Tries what stands in the way of tend's files. */
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
   // The rest is for the others.
-  const deadline = Date.now() + budget.seconds * 400;
+  const deadline = Date.now() + budget.seconds * 300;
   const rows = new Map(PLACES.map((place) => [
     place,
     new Tally(`something else in the place of ${place}`),
@@ -46,7 +57,9 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       PLACES.flatMap((place) =>
-        MODES.map((mode) => ({ owner, obstacle, place, mode }))
+        // Without a tend that stays nothing is rotated.
+        MODES.filter((mode) => !isOlder(place) || !mode.includes("--exec"))
+          .map((mode) => ({ owner, obstacle, place, mode }))
       )
     )
   );
@@ -70,9 +83,13 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
       ? []
       : [leftOutRow("such things of another user's", "needs root")]),
     ...await hostileVerbs({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileVariables({ ...budget, seconds: budget.seconds / 20 }),
+    ...await hostileRestarts({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileOutputs({ ...budget, seconds: budget.seconds / 20 }),
+    ...await hostileSockets({ ...budget, seconds: budget.seconds / 20 }),
     ...await hostileDatagrams({ ...budget, seconds: budget.seconds / 10 }),
     ...await hostileMounts(),
-    ...await hostileNames({ ...budget, seconds: budget.seconds / 5 }),
+    ...await hostileNames({ ...budget, seconds: budget.seconds / 10 }),
     ...await hostileArguments(budget),
   ];
 }
@@ -85,29 +102,31 @@ async function tryObstacle(
 ): Promise<void> {
   const { what } = obstacle;
   await using box = await Sandbox.create();
-  const { dir, path, victim } = await obstruct(box, { obstacle, place, owner });
-  const before = { victim: look(victim), place: look(path) };
+  await using put = await obstruct(share(box), { obstacle, place, owner });
+  const { dir, path, isForeign } = put;
   const wasLink = lstat(path)?.isSymlink === true;
   const wasNothing = wasLink && what === "a link to nothing" &&
     place === "web.pid";
-  const isForeign = (lstat(path)?.uid ?? 0) !== Deno.uid();
 
-  const argv = [`--pidfile=${dir}/web.pid`, `--log-file=${dir}/web.log`];
+  // So much is logged that something is.
+  const argv = [`--pidfile=${dir}/web.pid`, `--log-file=${dir}/web.log`]
+    .concat("-v=file:dbg");
+  if (place.startsWith("web.out")) argv.push(`--output=${dir}/web.out`);
+  if (isOlder(place)) argv.push("--log-rotate=1K,2");
   const finished = await box.run([
     ...TIMEOUT,
     TEND,
     ...mode,
     ...argv,
-    "--",
-    ...(mode.length === 0 ? ["true"] : ["sleep", "600"]),
+    ...["--", "sh", "-c", WRITE, "sh", mode.length === 0 ? "0" : "600"],
   ]);
   const { code, stderr } = finished;
   assert(code === 0 || code === 1, `exit status ${code}: ${stderr}`);
   if (code === 1) {
     // A sentence for a person, after warnings of what was found.
     assertMatch(stderr, /^(?:\d{4}-\d\d-\d\dT\S+\|WARN\|.*\n)*tend: .+\n$/);
-    assertMatch(stderr, /web\.(?:pid|log)/);
-    assertEquals(look(path), before.place, "it was changed");
+    assertMatch(stderr, /web\.(?:pid|log|out)/);
+    put.assertUntouched();
     assertEquals(box.processes(), []);
   } else {
     assertEquals(stderr, "");
@@ -115,24 +134,32 @@ async function tryObstacle(
     // It was left alone, or one of ours is in its place. A link that leads
     // nowhere is no file, and a pidfile takes its name.
     const isOurs = now === undefined || now.isFile && now.uid === Deno.uid();
-    if (isForeign && !wasNothing || !isOurs) {
-      assertEquals(look(path), before.place, "it was changed");
-    }
+    if (isForeign && !wasNothing || !isOurs) put.assertUntouched();
   }
   await endAll(box);
   // A link of our own is one that we want followed.
-  if (!isForeign && wasLink && place === "web.log") return;
-  assertEquals(look(victim), before.victim, "what is elsewhere was changed");
+  if (!isForeign && wasLink && FOLLOWED.includes(place)) return;
+  await put.assertRestUntouched();
 }
 
-/** Ends the daemon as an administrator does. */
+/** Whether a name is one that rotation gives. */
+function isOlder(place: string): boolean {
+  return place.startsWith("web.out.");
+}
+
+/** Ends the daemon as an administrator does, and what it forks meanwhile. */
 async function endAll(box: Sandbox): Promise<void> {
-  for (const pid of box.processes()) {
-    try {
-      Deno.kill(pid, "SIGTERM");
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+  const told = new Set<number>();
+  await box.until("all has ended", () => {
+    const pids = box.processes();
+    for (const pid of pids.filter((pid) => !told.has(pid))) {
+      told.add(pid);
+      try {
+        Deno.kill(pid, "SIGTERM");
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
     }
-  }
-  await box.until("all has ended", () => box.processes().length === 0);
+    return pids.length === 0;
+  });
 }

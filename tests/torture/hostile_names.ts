@@ -36,7 +36,9 @@ const NAMES: readonly string[] = [
   "\\047\\042$(touch touched)`touch touched`",
 ];
 
-const OPTIONS = ["--pidfile=", "--log-file=", "--name="];
+const OPTIONS = ["--pidfile=", "--log-file=", "--name=", "--output="]
+  .concat("--env=A=", "--env-file=", "--chdir=", "--on-crash=: ")
+  .concat("--ready=file=", "--ready=unix=");
 
 /** Tries names that are hardly any. */
 export async function hostileNames(

@@ -7,29 +7,36 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { shown } from "../monitored.ts";
 import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
-  look,
+  lchown,
+  LOCKED,
   lstat,
   type Obstacle,
   OBSTACLES,
   obstruct,
   OWNERS,
+  share,
   TIMEOUT,
 } from "./obstacles.ts";
 import type { Budget, Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
 const PLACES = ["web.pid", "web.pid.monitor"];
-const VERBS = ["status", "stop", "restart", "wait"];
+const VERBS = ["status", "stop", "restart", "wait --timeout=100ms", "reload"]
+  .concat("kill", "logs", "logs -f", "reopen");
+const IS_ROOT = Deno.uid() === 0;
+const SIGNALLING = ["stop", "reload", "kill"];
 
 /** Tries verbs on what nobody's daemon has made. */
 export async function hostileVerbs(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
   const row = new Tally("verbs where a daemon's files are something else");
-  const deadline = Date.now() + seconds * 1000;
+  const deadline = Date.now() + seconds * 500;
+  const random = new Random(seed);
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       PLACES.flatMap((place) =>
@@ -37,7 +44,7 @@ export async function hostileVerbs(
       )
     )
   );
-  for (const next of new Random(seed).shuffled(cases)) {
+  for (const next of random.shuffled(cases)) {
     const { owner, obstacle, place, verb } = next;
     await row.attempt(
       `${obstacle.what} of user ${owner} as ${place}, tend ${verb}`,
@@ -45,11 +52,62 @@ export async function hostileVerbs(
     );
     if (Date.now() > deadline) break;
   }
-  return [row];
+  return [row, await names(deadline + seconds * 500, random)];
 }
 
+/** Verbs about what leads to a daemon that runs, by another user's doing. */
+async function names(deadline: number, random: Random): Promise<Row> {
+  const row = new Tally("verbs on another user's name of a daemon that runs");
+  await using box = await Sandbox.create();
+  const { dir } = share(box);
+  const { code, stderr } = await box.tend(
+    ...["--detach", "--monitor", "--pidfile=web.pid"],
+    ...[`--output=${box.path("web.out")}`, "--", "sleep", "600"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const daemon = box.pidfile("web.pid")!;
+  const cases = [["web.pid"], PLACES, ["web.pid.monitor"]].flatMap((places) =>
+    VERBS.flatMap((verb) =>
+      (IS_ROOT ? ["link", "second name"] : ["second name"]).map((kind) => ({
+        places,
+        verb,
+        kind,
+      }))
+    )
+  );
+  for (const { places, verb, kind } of random.shuffled(cases)) {
+    await row.attempt(`a ${kind} as ${places}, tend ${verb}`, async () => {
+      for (const place of places) {
+        const path = `${dir}/${place}`;
+        if (kind === "second name") {
+          Deno.linkSync(box.runPath(place), path);
+        } else {
+          Deno.symlinkSync(box.runPath(place), path);
+          await lchown(path, OWNERS.at(-1)!);
+        }
+      }
+      const { code, stdout, stderr } = await box.run(
+        [...TIMEOUT, TEND, ...verb.split(" "), `${dir}/web.pid`],
+      );
+      places.forEach((place) => Deno.removeSync(`${dir}/${place}`));
+      assertEquals(code, verb === "status" ? 4 : 1, stderr);
+      assertMatch(stdout + stderr, REFUSAL);
+      assertEquals(box.pidfile("web.pid"), daemon);
+      assertEquals(shown(box)?.phase, "running");
+    });
+    if (row.tried >= LEAST && Date.now() > deadline) break;
+  }
+  return row;
+}
+
+/** Enough of them for each way in which it could go wrong. */
+const LEAST = 8;
+
+const REFUSAL =
+  /link of user \d+|has another name too|Too many levels|only its monitor could say/;
+
 async function tryVerb(
-  { verb, ...put }: {
+  { verb, ...how }: {
     readonly obstacle: Obstacle;
     readonly place: string;
     readonly owner: number;
@@ -57,21 +115,23 @@ async function tryVerb(
   },
 ): Promise<void> {
   await using box = await Sandbox.create();
-  const { dir, path, victim } = await obstruct(box, put);
-  const before = { victim: look(victim), place: look(path) };
-  const isOurs = lstat(path)!.uid === Deno.uid();
+  await using put = await obstruct(share(box), how);
+  const { dir, path, isForeign } = put;
+  const [name = "", ...options] = verb.split(" ");
   const { code, stdout, stderr } = await box.run(
-    [...TIMEOUT, TEND, verb, `${dir}/web.pid`],
+    [...TIMEOUT, TEND, name, ...options, `${dir}/web.pid`],
   );
   const said = `exit status ${code}: ${stdout}${stderr}`;
   assert([0, 1, 3, 4].includes(code), said);
   assertMatch(stderr, /^(?:tend: .+\n)*$/);
   // What cannot be done is said, and so is what cannot be told.
   assert(code === 0 || `${stdout}${stderr}` !== "", said);
-  const now = look(path);
   // A stale file of ours is removed, by who stops.
-  const isRemoved = now === undefined && isOurs && verb === "stop";
-  if (!isRemoved) assertEquals(now, before.place, "it was changed");
-  assertEquals(look(victim), before.victim, "what is elsewhere was changed");
+  const isRemoved = lstat(path) === undefined && !isForeign && name === "stop";
+  if (!isRemoved) put.assertUntouched();
+  // By the lock that process is the daemon.
+  const isDaemon = how.obstacle.what === LOCKED && how.place === "web.pid" &&
+    SIGNALLING.includes(name);
+  if (!isDaemon) await put.assertRestUntouched();
   assertEquals(box.processes(), []);
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
 import type { Sandbox } from "../sandbox.ts";
 
 const NOBODY = 65534;
@@ -19,16 +20,22 @@ export const OWNERS = IS_ROOT ? [0, NOBODY] : [Deno.uid()!];
 /** What stands in the way, and how it is made. */
 export interface Obstacle {
   readonly what: string;
-  /** Makes it, of a name; `victim` is a directory with files that matter. */
-  make(path: string, victim: string): Promise<void> | void;
+  /**
+   * Makes it, of a name; `victim` is a directory with files that matter. May
+   * return a process of another user's that it has started for that.
+   */
+  make(path: string, victim: string): Made | Promise<Made>;
 }
+
+type Made = Deno.ChildProcess | void;
 
 const link = (what: string, target: (victim: string) => string): Obstacle => ({
   what: `a link to ${what}`,
   make: (path, victim) => Deno.symlinkSync(target(victim), path),
 });
 
-const file = (what: string, content: string | Uint8Array): Obstacle => ({
+/** A file with a content. */
+export const file = (what: string, content: string | Uint8Array): Obstacle => ({
   what: `a file with ${what}`,
   make: (path) => {
     const bytes = typeof content === "string"
@@ -47,11 +54,38 @@ const command = (what: string, ...argv: string[]): Obstacle => ({
   },
 });
 
+/** A file that names the process of another user that holds its lock. */
+export const LOCKED = "a file that another user has locked";
+
+const LOCK = `
+import fcntl, os, sys, time
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+file.write(f"{os.getpid()}\\n")
+file.flush()
+print("locked", flush=True)
+time.sleep(600)`;
+
+/** Starts a process that is no part of the sandbox, and for root another user's. */
+function startOther(program: string, args: string[]): Deno.ChildProcess {
+  return new Deno.Command(program, {
+    args,
+    ...(IS_ROOT ? { uid: NOBODY, gid: NOBODY } : {}),
+    cwd: "/",
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH")! },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+}
+
 export const OBSTACLES: readonly Obstacle[] = [
   link("a file that matters", (victim) => `${victim}/precious`),
   link("nothing", (victim) => `${victim}/new`),
   link("a directory", (victim) => victim),
   link("a device", () => "/dev/null"),
+  link("a device without an end", () => "/dev/zero"),
   link("itself", () => "web.pid"),
   link("/proc/self/mem", () => "/proc/self/mem"),
   {
@@ -73,13 +107,40 @@ export const OBSTACLES: readonly Obstacle[] = [
     "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
     "%",
   ),
-  ...(IS_ROOT ? [command("a device", "mknod", "%", "c", "1", "3")] : []),
+  ...(IS_ROOT
+    ? [
+      command("a device", "mknod", "%", "c", "1", "3"),
+      command("a device without an end", "mknod", "%", "c", "1", "5"),
+    ]
+    : []),
   file("a negative number", "-1\n"),
   file("zero", "0\n"),
   file("the pid of init", "1\n"),
   file("a huge number", `${"9".repeat(400)}\n`),
   file("bytes", Uint8Array.from({ length: 4096 }, (_, i) => i * 37)),
   file("a pid of ours", `${Deno.pid}\n`),
+  {
+    what: "a file with another user's pid",
+    make: (path) => {
+      const process = startOther("sleep", ["600"]);
+      Deno.writeTextFileSync(path, `${process.pid}\n`, { mode: 0o666 });
+      return process;
+    },
+  },
+  {
+    what: LOCKED,
+    make: async (path) => {
+      Deno.writeTextFileSync(path, "");
+      Deno.chmodSync(path, 0o666);
+      const process = startOther("python3", ["-c", LOCK, path]);
+      // It says so when it has the lock.
+      const reader = process.stdout.getReader();
+      const { done } = await reader.read();
+      await reader.cancel();
+      assert(!done, "not locked");
+      return process;
+    },
+  },
   {
     what: "a file of 1 GB",
     make: (path) => {
@@ -89,44 +150,98 @@ export const OBSTACLES: readonly Obstacle[] = [
   },
 ];
 
-/** Where things are, beside that. */
-export interface Obstructed {
+/** A directory where anybody can put something, which another user owns. */
+export interface Shared {
   /** The directory. */
   readonly dir: string;
-  /** What stands in the way. */
-  readonly path: string;
   /** A directory with files that matter. */
   readonly victim: string;
 }
 
-/** Puts something in the way. */
-export async function obstruct(
-  box: Sandbox,
-  { obstacle: { make }, place, owner }: {
-    readonly obstacle: Obstacle;
-    readonly place: string;
-    readonly owner: number;
-  },
-): Promise<Obstructed> {
+/** Something that stands in the way there, until it is disposed of. */
+export class Obstructed implements Shared, AsyncDisposable {
+  readonly dir: string;
+  readonly victim: string;
+  /** What stands in the way. */
+  readonly path: string;
+  /** Whether another user has put it there. */
+  readonly isForeign: boolean;
+  readonly #before: { readonly victim: unknown; readonly path: unknown };
+  readonly #other: Deno.ChildProcess | undefined;
+  #hasOtherEnded = false;
+
+  /** @param other The process of another user's that belongs to it. */
+  constructor(
+    { dir, victim }: Shared,
+    path: string,
+    other: Deno.ChildProcess | undefined,
+  ) {
+    [this.dir, this.victim, this.path] = [dir, victim, path];
+    this.isForeign = lstat(path)?.uid !== Deno.uid();
+    this.#before = { victim: look(victim), path: look(path) };
+    this.#other = other;
+    other?.status.then(() => this.#hasOtherEnded = true);
+  }
+
+  /** Checks that it is as it was put there. */
+  assertUntouched(): void {
+    assertEquals(look(this.path), this.#before.path, "it was changed");
+  }
+
+  /** Checks that nothing elsewhere was changed, and nobody else's ended. */
+  async assertRestUntouched(): Promise<void> {
+    assertEquals(
+      look(this.victim),
+      this.#before.victim,
+      "what is elsewhere was changed",
+    );
+    // A round of the event loop, in which its end would be heard of.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assert(!this.#hasOtherEnded, "another user's process was ended");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#other === undefined) return;
+    if (!this.#hasOtherEnded) this.#other.kill("SIGKILL");
+    await this.#other.status;
+    if (!this.#other.stdout.locked) await this.#other.stdout.cancel();
+  }
+}
+
+/** Makes a directory where anybody can put something. */
+export function share(box: Sandbox): Shared {
   // The sandbox's own directory lets nobody else in.
   Deno.chmodSync(box.dir, 0o755);
   const [dir, victim] = [box.path("shared"), box.path("victim")];
   Deno.mkdirSync(victim, { mode: 0o700 });
   Deno.writeTextFileSync(`${victim}/precious`, "precious\n", { mode: 0o600 });
   Deno.mkdirSync(dir);
-  const path = `${dir}/${place}`;
-  await make(path, victim);
-  if (IS_ROOT) {
-    const hasOwnOwner = Deno.lstatSync(path).nlink! > 1 &&
-      Deno.lstatSync(path).isFile;
-    if (!hasOwnOwner) await lchown(path, owner);
-    Deno.chownSync(dir, NOBODY, NOBODY);
-  }
+  if (IS_ROOT) Deno.chownSync(dir, NOBODY, NOBODY);
   Deno.chmodSync(dir, 0o1777);
-  return { dir, path, victim };
+  return { dir, victim };
 }
 
-async function lchown(path: string, owner: number): Promise<void> {
+/** Puts something in the way, in place of what is there. */
+export async function obstruct(
+  shared: Shared,
+  { obstacle: { make }, place, owner }: {
+    readonly obstacle: Obstacle;
+    readonly place: string;
+    readonly owner: number;
+  },
+): Promise<Obstructed> {
+  const path = `${shared.dir}/${place}`;
+  // The directory's owner may.
+  if (lstat(path) !== undefined) Deno.removeSync(path);
+  const other = await make(path, shared.victim) ?? undefined;
+  const stat = Deno.lstatSync(path);
+  const hasOwnOwner = stat.isFile && stat.nlink! > 1;
+  if (IS_ROOT && !hasOwnOwner) await lchown(path, owner);
+  return new Obstructed(shared, path, other);
+}
+
+/** Gives a file, and what is below a directory, to another user. */
+export async function lchown(path: string, owner: number): Promise<void> {
   const args = ["-hR", `${owner}:${owner}`, path];
   const { success } = await new Deno.Command("chown", { args }).output();
   assert(success);

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { fromBytes } from "../../../ffi/c_string.ts";
+import { close, pipe2 } from "../../../ffi/descriptor.ts";
 import { readEnvFile } from "../../../lib/cli/env_file.ts";
 import { Sandbox } from "../../sandbox.ts";
 import "../../open_libc.ts";
@@ -77,5 +78,45 @@ for (const kind of ["file", "link"] as const) {
       Deno.chmodSync(dir, 0o755);
       assertEquals(readEnvFile(file).map(fromBytes), ["A=1"]);
     },
+  });
+}
+
+Deno.test("readEnvFile() reads a FIFO to its end, and does not wait for a writer", async () => {
+  await using box = await Sandbox.create();
+  const file = box.path("file");
+  await box.run(["mkfifo", file]);
+  const error = assertThrows(() => readEnvFile(file), Error);
+  assertEquals(
+    error.message,
+    `option --env-file=${file}: it is a FIFO that nobody writes to`,
+  );
+  // It has the FIFO open from before we read, and says what it has later.
+  const script = 'exec 3<>"$1"; echo >"$1.open"; sleep 0.1; echo A=1 >&3';
+  const writer = box.start(["sh", "-c", script, "sh", file]);
+  await box.until("it is open", () => box.exists(`${file}.open`));
+  assertEquals(readEnvFile(file).map(fromBytes), ["A=1"]);
+  await writer.finished();
+});
+
+Deno.test("readEnvFile() takes nothing from a pipe that nobody writes to any more", () => {
+  const { readFd, writeFd } = pipe2();
+  close(writeFd);
+  assertEquals(readEnvFile(`/proc/self/fd/${readFd}`), []);
+  close(readFd);
+});
+
+for (const what of ["a device without an end", "1 GB"]) {
+  Deno.test(`readEnvFile() does not read ${what}`, async () => {
+    await using box = await Sandbox.create();
+    const file = what === "1 GB" ? box.path("file") : "/dev/zero";
+    if (what === "1 GB") {
+      using sparse = Deno.createSync(file);
+      sparse.truncateSync(1 << 30);
+    }
+    const error = assertThrows(() => readEnvFile(file), Error);
+    assertEquals(
+      error.message,
+      `option --env-file=${file}: it has more than 8 MiB`,
+    );
   });
 }

@@ -1,0 +1,93 @@
+/**
+ * A daemon's output files that are something else by the time that somebody
+ * wants to see them, or has them opened anew.
+ *
+ * @module
+ */
+import { assert } from "@std/assert/assert";
+import { assertEquals } from "@std/assert/equals";
+import { assertFalse } from "@std/assert/false";
+import { assertMatch } from "@std/assert/match";
+import { Random } from "../random.ts";
+import { Sandbox, TEND } from "../sandbox.ts";
+import {
+  type Obstacle,
+  OBSTACLES,
+  obstruct,
+  OWNERS,
+  share,
+  TIMEOUT,
+} from "./obstacles.ts";
+import type { Budget, Row } from "./row.ts";
+import { Tally } from "./tally.ts";
+
+const PLACES = ["web.out", "web.out.1"];
+const VERBS = ["logs -n all", "reopen --timeout=1s", "status"];
+
+/** Tries verbs on output files that are none. */
+export async function hostileOutputs(
+  { seconds, seed }: Budget,
+): Promise<Row[]> {
+  const row = new Tally("logs and reopen where the output is something else");
+  const deadline = Date.now() + seconds * 1000;
+  const cases = OWNERS.flatMap((owner) =>
+    OBSTACLES.flatMap((obstacle) =>
+      PLACES.map((place) => ({ owner, obstacle, place }))
+    )
+  );
+  // However short the time is: what another user's link leads to.
+  const isFirst = ({ owner, obstacle }: typeof cases[number]) =>
+    owner === OWNERS.at(-1) && obstacle === OBSTACLES[0];
+  const rest = new Random(seed).shuffled(cases.filter((how) => !isFirst(how)));
+  for (const how of [...cases.filter(isFirst), ...rest]) {
+    const { owner, obstacle, place } = how;
+    await row.attempt(
+      `${obstacle.what} of user ${owner} as ${place}`,
+      () => tryOutput(how),
+    );
+    if (Date.now() > deadline) break;
+  }
+  return [row];
+}
+
+async function tryOutput(
+  how: {
+    readonly obstacle: Obstacle;
+    readonly place: string;
+    readonly owner: number;
+  },
+): Promise<void> {
+  await using box = await Sandbox.create();
+  const shared = share(box);
+  const { code, stderr } = await box.tend(
+    ...["--detach", "--monitor", "--pidfile=web.pid", "--log-rotate=1M,2"],
+    ...[`--output=${shared.dir}/web.out`, "--", "sleep", "600"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const daemon = box.pidfile("web.pid")!;
+  await using put = await obstruct(shared, how);
+  const wasLink = Deno.lstatSync(put.path).isSymlink;
+  for (const verb of VERBS) {
+    // As much as 1 GB of it goes nowhere.
+    const { code, stderr } = await box.run(
+      [...TIMEOUT, "sh", "-c", QUIET, box.path("shown"), TEND]
+        .concat(verb.split(" "), "web"),
+    );
+    const isShown = box.exists(box.path("shown"));
+    assert(code === 0 || code === 1, `${verb}: exit status ${code}: ${stderr}`);
+    assertMatch(stderr, /^(?:tend: web: .+\n)*$/, verb);
+    if (code === 1) assert(stderr.includes("/web.out"), stderr);
+    // What another user's link leads to is not shown.
+    if (wasLink && put.isForeign) assertFalse(isShown);
+    put.assertUntouched();
+    await put.assertRestUntouched();
+    assertEquals(box.pidfile("web.pid"), daemon);
+  }
+  const stopped = await box.run([...TIMEOUT, TEND, "stop", "web"]);
+  assertEquals(stopped.code, 0, stopped.stderr);
+  await put.assertRestUntouched();
+}
+
+/** Notes whether what matters is shown, and has the exit status. */
+const QUIET = `("$@"; echo $? >"$0.code") | grep -q precious && : >"$0"
+exit $(cat "$0.code")`;
