@@ -4,10 +4,12 @@
  * @module
  */
 import type { Plan } from "./life.ts";
+import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
   LOGGED,
+  READY,
   type Sleep,
   type Subject,
   type Trial,
@@ -25,9 +27,24 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
     seconds: budget.seconds * part,
   });
   return [
-    ...await killInLives(COMMANDED, "", share(0.5)),
+    ...await killInLives(COMMANDED, "", share(0.45)),
     ...await killInLives(LOGGED, " of a command with a logger", share(0.2)),
-    ...await killVerbs(share(0.3)),
+    ...await killVerbs(share(0.25)),
+    // A command that says when it is ready is not launched, but forked.
+    await sweepRestarts(
+      "SIGKILL to a daemon that is restarted, call by call",
+      READY,
+      "kill",
+      ["daemon"],
+      share(0.05),
+    ),
+    await sweepRestarts(
+      "SIGKILL to a daemon that is restarted in one go, call by call",
+      COMMANDED,
+      "kill",
+      ["daemon"],
+      share(0.05),
+    ),
   ];
 }
 

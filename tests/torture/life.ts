@@ -5,17 +5,19 @@
  *
  * `deno run -A life.ts PLAN STEPS PROGRAM [ARG]...`: a program, for the process
  * that traces must be one that waits for nothing else. Prints a `Life` as JSON.
- * Without steps PROGRAM is a verb, and its end is that of the life.
+ * Without steps PROGRAM is a verb, and its end is that of the life. PLAN may be
+ * one for a sweep, `sweep.ts`: then the daemon crashes for as long as that wants.
  *
  * @module
  */
+import { dirname } from "@std/path/dirname";
 import { environment } from "../../ffi/environment.ts";
 import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
-import { readMonitorFile } from "../../lib/monitor_file.ts";
+import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
 import { sendRequest } from "../../lib/request.ts";
 import {
   GETCWD,
@@ -27,6 +29,7 @@ import {
   takesDescriptor,
 } from "./calls.ts";
 import { type Held, heldBy } from "./descriptors.ts";
+import { Sweep, type SweepPlan, type Swept } from "./sweep.ts";
 import {
   detach,
   failWith,
@@ -96,6 +99,8 @@ export interface Life {
   readonly held?: Held | undefined;
   /** Signals that ended a process of tend's, but for ours. */
   readonly deaths: readonly string[];
+  /** What came of a sweep. */
+  readonly swept?: Swept | undefined;
 }
 
 const SIGKILL = 9;
@@ -107,6 +112,8 @@ const SIGCHLD = 17;
 const RUNTIME_GETCWDS = 3;
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
+/** Only then it gets ready for the next crash, which it need not. */
+const PREPARING_MS = 500n;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -137,14 +144,19 @@ class Tracer {
   #over = false;
   #held: Held | undefined;
   #isWoken = false;
+  readonly #long: bigint;
+  #sweep: Sweep | undefined;
+  #log = "";
 
   constructor(
     readonly plan: Plan | undefined,
+    readonly sweepPlan: SweepPlan | undefined,
     readonly steps: readonly Step[],
     readonly root: number,
     readonly saysReady: boolean,
   ) {
     const isVerb = steps.length === 0;
+    this.#long = sweepPlan === undefined ? LONG_MS : PREPARING_MS;
     this.#over = isVerb;
     this.#traced.set(root, newTraced(isVerb ? "verb" : "parent"));
   }
@@ -154,8 +166,8 @@ class Tracer {
       const stop = nextStop();
       if (stop === undefined) break;
       this.#handle(stop);
-      if (this.#over && this.#code !== undefined) break;
       this.#drive();
+      if (this.#over && this.#code !== undefined) break;
     }
     return {
       calls: this.#calls,
@@ -165,6 +177,7 @@ class Tracer {
       code: this.#code ?? -1,
       held: this.#held,
       deaths: this.#deaths,
+      swept: this.#sweep?.result,
     };
   }
 
@@ -201,7 +214,7 @@ class Tracer {
     // Or nearly so: one that cannot sleep now tries again after a minute.
     const timeout = BigInt.asIntN(32, args[2]!);
     const isForever = number === POLL
-      ? timeout < 0n || timeout >= LONG_MS
+      ? timeout < 0n || timeout >= this.#long
       : number === PPOLL && args[2] === 0n;
     if (isForever && pid === this.#monitor) this.#idle = true;
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
@@ -221,22 +234,31 @@ class Tracer {
       ? fileOf(pid, Number(args[0]))
       : undefined;
     const made = { role, number, text, file, second: String(args[1]) };
+    const swept = this.#sweep?.at(made);
+    if (swept !== undefined) return this.#do(swept, stop, process);
+    if (this.sweepPlan !== undefined) return;
     this.#calls.push(made);
     const { plan } = this;
     if (plan?.role !== role || plan.index !== index) return;
     if (plan.call !== undefined && !isLike(made, plan.call)) return;
     this.#done = made;
     this.#doneAt = this.#stage;
-    if (plan.what === "kill") {
-      this.#over = true;
-      kill(pid, SIGKILL);
-    } else if (plan.what === "half") {
-      setThirdArgument(pid, (args[2]! + 1n) / 2n);
-    } else {
-      // A descriptor is closed, whatever that returns.
-      if (nameOf(number) !== "close") skipCall(pid);
-      process.pending = plan.what;
+    this.#over ||= plan.what === "kill";
+    this.#do(plan.what, stop, process);
+  }
+
+  #do(
+    what: Plan["what"],
+    { pid, number, args }: Stop & { kind: "call" },
+    process: Traced,
+  ): void {
+    if (what === "kill") return kill(pid, SIGKILL);
+    if (what === "half") {
+      return setThirdArgument(pid, (args[2]! + 1n) / 2n);
     }
+    // A descriptor is closed, whatever that returns.
+    if (nameOf(number) !== "close") skipCall(pid);
+    process.pending = what;
   }
 
   #ended({ pid, code, signal }: Stop & { kind: "ended" }): void {
@@ -244,8 +266,8 @@ class Tracer {
     const role = this.#traced.get(pid)?.role;
     if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
       // SIGTERM: nothing may run that nobody looks after any more.
-      const isOurs = this.plan?.what === "kill" &&
-        [SIGKILL, SIGTERM].includes(signal);
+      const isOurs = this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
+        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal);
       if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
     }
     this.#traced.delete(pid);
@@ -275,6 +297,7 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
+    if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
     const daemon = this.#command ?? runningDaemon();
     if (daemon === undefined || daemon === this.#daemon) return;
     // It waits for a command that is not ready yet, too.
@@ -294,14 +317,53 @@ class Tracer {
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
     else if (step !== undefined) request(this.#monitor, step);
   }
+
+  /** Sees what the last crash has come to, and has the daemon crash once more. */
+  #crashAgain(plan: SweepPlan): void {
+    this.#idle = false;
+    const { phase, pid, lastStart } = shown() ?? {};
+    const isBack = phase === "running" && pid !== this.#daemon;
+    // There is more to come, and then it waits anew.
+    if (pid === undefined || !isBack && phase !== "backingOff") return;
+    // As above: once more, before anything is looked at.
+    this.#isWoken = !this.#isWoken;
+    if (this.#isWoken) return kill(this.#monitor, SIGCHLD);
+    const held = heldBy(this.#monitor);
+    const log = textOf(`${Deno.cwd()}/web.log`);
+    const files = [...Deno.readDirSync(dirname(makePidfileName("web.pid")))]
+      .map(({ name }) => name);
+    const look = { held, files, log: log.slice(this.#log.length) };
+    if (!isBack) {
+      if (lastStart?.ready === false) this.#sweep?.failed(look);
+      // It would wait for seconds.
+      return request(this.#monitor, "restart");
+    }
+    this.#log = log;
+    this.#daemon = pid;
+    this.#sweep ??= new Sweep(plan);
+    if (this.#sweep.isToGoOn(look)) kill(pid, SIGSEGV);
+    else this.#over = true;
+  }
 }
 
 /** A daemon that is its own program, if its monitor says that it runs. */
 function runningDaemon(): number | undefined {
+  const record = shown();
+  return record?.phase === "running" ? record.pid : undefined;
+}
+
+function textOf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+function shown(): MonitorRecord | undefined {
   const file = readMonitorFile(makePidfileName("web.pid"));
-  return file.kind === "held" && file.record?.phase === "running"
-    ? file.record.pid
-    : undefined;
+  return file.kind === "held" ? file.record : undefined;
 }
 
 function request(monitor: number, kind: "restart" | "stop"): void {
@@ -345,8 +407,11 @@ if (import.meta.main) {
   ], { env: environment(), unblockSignals: true });
   seizeStopped(root);
   kill(root, 18); // SIGCONT
+  const given: Plan | SweepPlan | null = JSON.parse(plan!);
+  const isSweep = given !== null && "sweep" in given;
   const tracer = new Tracer(
-    JSON.parse(plan!) ?? undefined,
+    isSweep ? undefined : given ?? undefined,
+    isSweep ? given : undefined,
     JSON.parse(steps!),
     root,
     argv.some((word) => word.startsWith("--ready=")),

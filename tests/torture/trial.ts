@@ -21,6 +21,7 @@ import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
+import type { SweepPlan } from "./sweep.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** The log of all that live here. */
@@ -164,12 +165,14 @@ export function crashesOf(box: Sandbox): string[] {
  * @param plan What is done to it.
  * @param steps What happens to the daemon that it starts; nothing to a verb.
  * @param argv The program with its arguments.
+ * @param patience How long it may take, in milliseconds.
  */
 export async function runLife(
   box: Sandbox,
-  plan: Plan | undefined,
+  plan: Plan | SweepPlan | undefined,
   steps: readonly Step[],
   argv: readonly string[],
+  patience = PATIENCE_MS,
 ): Promise<Life> {
   const tracer = box.start(
     [Deno.execPath(), "run", "--quiet", "-A", "--no-check"]
@@ -179,7 +182,7 @@ export async function runLife(
   );
   let timer: number | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS);
+    timer = setTimeout(resolve, patience);
   });
   const finished = await Promise.race([tracer.finished(), late]);
   clearTimeout(timer);
