@@ -130,7 +130,11 @@ async function failingIn<K>(
   return tryCases(cases, { ...budget, seconds });
 }
 
-function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
+/** The ways in which each call of a life can fail. */
+export function plansOf(
+  { calls }: Life,
+  mayFail: (call: Made) => boolean = () => true,
+): Plan[] {
   const counts = new Map<string, number>();
   return calls.flatMap((call) => {
     const { role, number, file, second } = call;

@@ -15,6 +15,7 @@ import { environment } from "../../ffi/environment.ts";
 import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
+import { waitReadable } from "../../ffi/wait.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
 import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
@@ -67,8 +68,11 @@ export interface Plan {
     readonly number: number;
     readonly file?: string | undefined;
   };
-  /** SIGKILL, an errno, or half of the length that was asked for. */
-  readonly what: "kill" | "half" | number;
+  /**
+   * SIGKILL, an errno, half of the length that was asked for, or that it is held
+   * back until PROGRAM was started once more and has come to its end, or waits.
+   */
+  readonly what: "kill" | "half" | "rival" | number;
 }
 
 /** A call that was made. */
@@ -81,6 +85,8 @@ export interface Made {
   readonly file: string | undefined;
   /** Its second argument. */
   readonly second: string;
+  /** How many steps had been made. */
+  readonly stage: number;
 }
 
 /** What was seen. */
@@ -99,6 +105,8 @@ export interface Life {
   readonly held?: Held | undefined;
   /** Signals that ended a process of tend's, but for ours. */
   readonly deaths: readonly string[];
+  /** The exit status of the other start, if there was one. */
+  readonly rival?: number | undefined;
   /** What came of a sweep. */
   readonly swept?: Swept | undefined;
 }
@@ -114,6 +122,8 @@ const RUNTIME_GETCWDS = 3;
 const LONG_MS = 30_000n;
 /** Only then it gets ready for the next crash, which it need not. */
 const PREPARING_MS = 500n;
+/** So long another start may take that does not wait for the one held back. */
+const HELD_MS = 2_000;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -145,6 +155,8 @@ class Tracer {
   #held: Held | undefined;
   #isWoken = false;
   readonly #long: bigint;
+  #rival: number | undefined;
+  #rivalCode: number | undefined;
   #sweep: Sweep | undefined;
   #log = "";
 
@@ -153,7 +165,7 @@ class Tracer {
     readonly sweepPlan: SweepPlan | undefined,
     readonly steps: readonly Step[],
     readonly root: number,
-    readonly saysReady: boolean,
+    readonly argv: readonly string[],
   ) {
     const isVerb = steps.length === 0;
     this.#long = sweepPlan === undefined ? LONG_MS : PREPARING_MS;
@@ -177,6 +189,7 @@ class Tracer {
       code: this.#code ?? -1,
       held: this.#held,
       deaths: this.#deaths,
+      rival: this.#rivalCode,
       swept: this.#sweep?.result,
     };
   }
@@ -233,7 +246,8 @@ class Tracer {
     const file = takesDescriptor(number)
       ? fileOf(pid, Number(args[0]))
       : undefined;
-    const made = { role, number, text, file, second: String(args[1]) };
+    const second = String(args[1]);
+    const made = { role, number, text, file, second, stage: this.#stage };
     const swept = this.#sweep?.at(made);
     if (swept !== undefined) return this.#do(swept, stop, process);
     if (this.sweepPlan !== undefined) return;
@@ -253,6 +267,7 @@ class Tracer {
     process: Traced,
   ): void {
     if (what === "kill") return kill(pid, SIGKILL);
+    if (what === "rival") return this.#startRival();
     if (what === "half") {
       return setThirdArgument(pid, (args[2]! + 1n) / 2n);
     }
@@ -263,6 +278,10 @@ class Tracer {
 
   #ended({ pid, code, signal }: Stop & { kind: "ended" }): void {
     if (pid === this.root) this.#code = code ?? -signal!;
+    if (pid === this.#rival) {
+      this.#rivalCode = code ?? -signal!;
+      this.#over = true;
+    }
     const role = this.#traced.get(pid)?.role;
     if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
       // SIGTERM: nothing may run that nobody looks after any more.
@@ -301,7 +320,8 @@ class Tracer {
     const daemon = this.#command ?? runningDaemon();
     if (daemon === undefined || daemon === this.#daemon) return;
     // It waits for a command that is not ready yet, too.
-    if (this.saysReady && runningDaemon() !== daemon) return;
+    const saysReady = this.argv.some((word) => word.startsWith("--ready="));
+    if (saysReady && runningDaemon() !== daemon) return;
     this.#idle = false;
     // It may be about to wait for what has come already, and that for what it
     // closes then: so it is woken once more before its descriptors are counted.
@@ -316,6 +336,13 @@ class Tracer {
     if (step === "crash") kill(daemon, SIGSEGV);
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
     else if (step !== undefined) request(this.#monitor, step);
+  }
+
+  #startRival(): void {
+    this.#rival = start("rival", 'exec "$@"', this.argv);
+    const pidfd = pidfdOpen(this.#rival);
+    waitReadable([pidfd], HELD_MS);
+    close(pidfd);
   }
 
   /** Sees what the last crash has come to, and has the daemon crash once more. */
@@ -395,16 +422,17 @@ function newTraced(role: Role | undefined): Traced {
   return { role, getcwds: 0, pending: FAILED_CALL };
 }
 
+/** Starts a program whose output goes to files of a name. */
+function start(name: string, script: string, argv: readonly string[]): number {
+  return posixSpawn("/bin/sh", [
+    ...["sh", "-c", `${script} >"$0.out" 2>"$0.err"`],
+    ...[`${Deno.cwd()}/${name}`, ...argv],
+  ], { env: environment(), unblockSignals: true });
+}
+
 if (import.meta.main) {
   const [plan, steps, ...argv] = Deno.args;
-  const script = 'kill -STOP $$; exec "$@" >"$0.out" 2>"$0.err"';
-  const root = posixSpawn("/bin/sh", [
-    "sh",
-    "-c",
-    script,
-    `${Deno.cwd()}/traced`,
-    ...argv,
-  ], { env: environment(), unblockSignals: true });
+  const root = start("traced", 'kill -STOP $$; exec "$@"', argv);
   seizeStopped(root);
   kill(root, 18); // SIGCONT
   const given: Plan | SweepPlan | null = JSON.parse(plan!);
@@ -414,7 +442,7 @@ if (import.meta.main) {
     isSweep ? given : undefined,
     JSON.parse(steps!),
     root,
-    argv.some((word) => word.startsWith("--ready=")),
+    argv,
   );
   console.log(JSON.stringify(tracer.run()));
 }

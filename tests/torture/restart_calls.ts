@@ -57,10 +57,13 @@ export async function sweepRestarts(
     failures.push(error instanceof Error ? error.message : String(error));
   }
   // What is seen in the end alone is no single call's.
-  if (failures.length > 0 && held === tried) held = Math.max(0, tried - 1);
+  if (failures.length > 0 && held === tried) {
+    tried = Math.max(tried, 1);
+    held = tried - 1;
+  }
   return {
     what,
-    tried: Math.max(tried, 1),
+    tried,
     ...isThrough && { all: tried },
     held,
     failures: failures.map((text) => `${what}: ${text}`),

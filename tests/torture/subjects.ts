@@ -9,7 +9,9 @@ import { hostileFiles } from "./hostile_files.ts";
 import { hygiene } from "./hygiene.ts";
 import { killAnywhere } from "./kill_anywhere.ts";
 import { library } from "./library.ts";
+import { loggerLines } from "./logger_lines.ts";
 import { races } from "./races.ts";
+import { rivalStarts } from "./rival_starts.ts";
 import type { Budget, Row } from "./row.ts";
 import { storms } from "./storms.ts";
 
@@ -26,7 +28,9 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   hygiene: { run: hygiene, weight: 1 },
   kill: { run: killAnywhere, weight: 8 },
   fail: { run: failAnywhere, weight: 8 },
+  loggers: { run: loggerLines, weight: 3 },
   library: { run: library, weight: 5 },
+  starts: { run: rivalStarts, weight: 5 },
   races: { run: races, weight: 9 },
   storms: { run: storms, weight: 12 },
   hostile: { run: hostileFiles, weight: 8 },

@@ -15,6 +15,7 @@ import type { Made, Plan, Role } from "./life.ts";
 
 /** Who has less time than that wants some of the calls, not all. */
 const BRIEF_SECONDS = 2;
+const LEAST = 3;
 
 /** What is done to whose calls. */
 export interface SweepPlan {
@@ -131,11 +132,16 @@ export class Sweep {
     if (this.#looks <= 2) return true;
     this.#leftBehind(files);
     leaksOf(held, this.#usual).forEach((text) => this.#note(text));
+    // Of what this one has left the next are not guilty.
+    if (held.files.length > (this.#usual?.files.length ?? 0)) {
+      this.#usual = held;
+    }
     const wasDone = this.#done !== undefined;
     this.#done = undefined;
     this.#counts = new Map();
     const mayEnd = this.#pass > 0 || this.#plan.seconds < BRIEF_SECONDS;
-    const isOver = mayEnd && performance.now() > this.#deadline;
+    const isOver = mayEnd && this.#count >= LEAST &&
+      performance.now() > this.#deadline;
     if (wasDone) return !isOver;
     this.#pass++;
     const isLeft = this.#isPassLeft;

@@ -82,9 +82,12 @@ const PATIENCE_MS = 45_000;
  * that takes longer is taken for one that was not told.
  */
 const LAST_MS = 500;
-/** Of which one is in each stack trace, panic or message of Deno's. */
+/**
+ * Of which one is in each stack trace, panic or message of Deno's. In a log a
+ * stack trace is in one line, without its line feeds.
+ */
 const CRASH_MARKS =
-  /at file:|Stack backtrace|panicked|Uncaught|\n {4}at |^error: /m;
+  /\bfile:\/\/|Stack backtrace|panicked|Uncaught| {4}at |^error: /m;
 
 /** Whether the monitor may sleep between events. */
 export type Sleep = "asleep" | "awake";
