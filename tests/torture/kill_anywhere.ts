@@ -12,6 +12,7 @@ import {
   READY,
   type Sleep,
   type Subject,
+  TITLE,
   type Trial,
   tryLife,
 } from "./trial.ts";
@@ -27,7 +28,7 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
     seconds: budget.seconds * part,
   });
   return [
-    ...await killInLives(COMMANDED, "", share(0.45)),
+    ...await killInLives(COMMANDED, "", share(0.4)),
     ...await killInLives(LOGGED, " of a command with a logger", share(0.2)),
     ...await killVerbs(share(0.25)),
     // A command that says when it is ready is not launched, but forked.
@@ -36,6 +37,18 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
       READY,
       "kill",
       ["daemon"],
+      share(0.05),
+    ),
+    await sweepRestarts(
+      "SIGKILL to a logger whose daemon is restarted, call by call",
+      {
+        ...LOGGED,
+        command: ["--output=out.log", "--log-timestamps", "--ready=fd=3", "--"]
+          .concat("/bin/sh", "-c")
+          .concat(`echo one; echo >&3; exec 3>&-; exec ${TITLE}`),
+      },
+      "kill",
+      ["logger"],
       share(0.05),
     ),
     await sweepRestarts(

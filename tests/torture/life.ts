@@ -20,6 +20,7 @@ import { posixSpawn } from "../../ffi/spawn.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
 import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
 import { sendRequest } from "../../lib/request.ts";
+import { childrenOf, look } from "../proc.ts";
 import {
   GETCWD,
   matters,
@@ -124,6 +125,8 @@ const LONG_MS = 30_000n;
 const PREPARING_MS = 500n;
 /** So long another start may take that does not wait for the one held back. */
 const HELD_MS = 2_000;
+/** So often a monitor is woken to wait for a child that has ended. */
+const PATIENCE = 5;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -159,6 +162,7 @@ class Tracer {
   #rivalCode: number | undefined;
   #sweep: Sweep | undefined;
   #log = "";
+  #patience = PATIENCE;
 
   constructor(
     readonly plan: Plan | undefined,
@@ -355,20 +359,27 @@ class Tracer {
     // As above: once more, before anything is looked at.
     this.#isWoken = !this.#isWoken;
     if (this.#isWoken) return kill(this.#monitor, SIGCHLD);
+    const zombies = childrenOf(this.#monitor)
+      .filter((pid) => look(pid)?.state === "Z");
+    // It may have ended right now.
+    if (zombies.length > 0 && this.#patience-- > 0) {
+      return kill(this.#monitor, SIGCHLD);
+    }
+    this.#patience = PATIENCE;
     const held = heldBy(this.#monitor);
     const log = textOf(`${Deno.cwd()}/web.log`);
     const files = [...Deno.readDirSync(dirname(makePidfileName("web.pid")))]
       .map(({ name }) => name);
-    const look = { held, files, log: log.slice(this.#log.length) };
+    const seen = { held, files, log: log.slice(this.#log.length), zombies };
     if (!isBack) {
-      if (lastStart?.ready === false) this.#sweep?.failed(look);
+      if (lastStart?.ready === false) this.#sweep?.failed(seen);
       // It would wait for seconds.
       return request(this.#monitor, "restart");
     }
     this.#log = log;
     this.#daemon = pid;
     this.#sweep ??= new Sweep(plan);
-    if (this.#sweep.isToGoOn(look)) kill(pid, SIGSEGV);
+    if (this.#sweep.isToGoOn(seen)) kill(pid, SIGSEGV);
     else this.#over = true;
   }
 }

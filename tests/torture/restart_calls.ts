@@ -19,7 +19,7 @@ import {
 } from "./trial.ts";
 
 /** A sweep takes so much longer where the machine is slow. */
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 120_000;
 
 /**
  * Goes through the calls of restarts.

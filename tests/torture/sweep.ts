@@ -48,6 +48,8 @@ export interface Look {
   readonly files: readonly string[];
   /** What the monitor's log has got since the daemon before. */
   readonly log: string;
+  /** Its children that have ended, and that it has not waited for. */
+  readonly zombies: readonly number[];
 }
 
 /** Chooses what is done, and sees whether all holds after each time. */
@@ -55,6 +57,7 @@ export class Sweep {
   readonly #plan: SweepPlan;
   /** What the monitor holds after a crash to which nothing was done. */
   #usual: Held | undefined;
+  #zombies: readonly number[] = [];
   #looks = 0;
   readonly #deadline: number;
   readonly #tried = new Set<string>();
@@ -125,12 +128,15 @@ export class Sweep {
    *
    * @returns Whether it is to crash once more.
    */
-  isToGoOn({ held, files }: Look): boolean {
+  isToGoOn({ held, files, zombies }: Look): boolean {
     this.#looks++;
     // The log is open once something has been said.
     if (this.#looks === 2) this.#usual = held;
     if (this.#looks <= 2) return true;
     this.#leftBehind(files);
+    const others = zombies.filter((pid) => !this.#zombies.includes(pid));
+    if (others.length > 0) this.#note(`not waited for: pid ${others.join()}`);
+    this.#zombies = zombies;
     leaksOf(held, this.#usual).forEach((text) => this.#note(text));
     // Of what this one has left the next are not guilty.
     if (held.files.length > (this.#usual?.files.length ?? 0)) {

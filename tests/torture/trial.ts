@@ -28,7 +28,8 @@ const LIFE = new URL("life.ts", import.meta.url).pathname;
 const LOG = "./web.log";
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
-const TITLE = COMMAND.join(" ");
+/** What `ps` shows of it. */
+export const TITLE: string = COMMAND.join(" ");
 
 /** Something that runs as a daemon. */
 export interface Subject {
@@ -319,7 +320,10 @@ async function nextStart(
   }
   const file = readMonitorFile(box.runPath("web.pid"));
   const monitor = parentOf(pid);
-  if (file.kind !== "held" || file.monitor !== monitor) {
+  const isShown = file.kind === "held" && file.monitor === monitor &&
+    file.record?.phase === "running" && file.record.pid === pid;
+  // No waiting: the start has returned.
+  if (!isShown) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
   // A shell comes first where it is to say that it is ready.
