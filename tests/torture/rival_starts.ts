@@ -23,33 +23,61 @@ import {
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 
+/** What is started, and what the table says of it. */
+interface Kind {
+  readonly what: string;
+  readonly argv: readonly string[];
+}
+
 const WHAT = "a start held back before a call while another starts";
+/** A monitor's file has a lock too, so it hides what is wrong with the other. */
+const KINDS: readonly Kind[] = [
+  { what: WHAT, argv: startArgs(COMMANDED, "awake") },
+  {
+    what: `${WHAT}, without monitors`,
+    argv: [COMMANDED.program, "--detach", "--exec", "--pidfile=web.pid"]
+      .concat(COMMANDED.command),
+  },
+];
 /** What the one says that is too late. */
 const REFUSAL = /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
+/** Nobody's. */
+const STALE = "4194304\n";
 
 /** Tries starts. */
 export async function rivalStarts(budget: Budget): Promise<Row[]> {
   const begin = performance.now();
-  const { life, failures } = await tryStart(undefined);
-  if (life === undefined || failures.length > 0) {
-    return [{ what: WHAT, tried: 1, held: 0, failures }];
+  const cases: Case[] = [];
+  for (const kind of KINDS) {
+    const { life, failures } = await tryStart(kind, undefined);
+    if (life === undefined || failures.length > 0) {
+      return [{ what: kind.what, tried: 1, held: 0, failures }];
+    }
+    cases.push(
+      ...plansOf(life).map((plan) => ({
+        what: kind.what,
+        run: () => tryStart(kind, plan),
+      })),
+    );
   }
+  const seconds = budget.seconds - (performance.now() - begin) / 1000;
+  return tryCases(cases, { ...budget, seconds });
+}
+
+function plansOf({ calls }: Life): Plan[] {
   const counts = new Map<string, number>();
-  const cases: Case[] = life.calls.flatMap((call) => {
-    const index = counts.get(call.role) ?? 0;
-    counts.set(call.role, index + 1);
-    if (!isShared(call)) return [];
+  return calls.flatMap((call) => {
     const { role, number, file } = call;
+    const index = counts.get(role) ?? 0;
+    counts.set(role, index + 1);
     const plan = {
       role,
       index,
       what: "rival",
       call: { number, file },
     } as const;
-    return [{ what: WHAT, run: () => tryStart(plan) }];
+    return isShared(call) ? [plan] : [];
   });
-  const seconds = budget.seconds - (performance.now() - begin) / 1000;
-  return tryCases(cases, { ...budget, seconds });
 }
 
 /** Whether a call does something to the files for which they compete. */
@@ -60,8 +88,14 @@ function isShared({ role, number, text, file, stage }: Made): boolean {
     isOfStart && nameOf(number) === "fcntl" && file?.startsWith("/") === true;
 }
 
-async function tryStart(plan: Plan | undefined): Promise<Trial> {
+async function tryStart(
+  { argv }: Kind,
+  plan: Plan | undefined,
+): Promise<Trial> {
   await using box = await Sandbox.create();
+  Deno.mkdirSync(box.path("run"));
+  // Both find what another has left, and remove it.
+  Deno.writeTextFileSync(box.runPath("web.pid"), STALE);
   const failures: string[] = [];
   let life: Life | undefined;
   try {
@@ -70,7 +104,7 @@ async function tryStart(plan: Plan | undefined): Promise<Trial> {
       plan,
       // Without a rival it is stopped once it is there.
       ["stop"],
-      startArgs(COMMANDED, "awake"),
+      argv,
     );
     failures.push(...deathsOf(life), ...crashesOf(box));
     if (life.done !== undefined) failures.push(...await broken(box, life));
