@@ -71,9 +71,11 @@ export interface Plan {
   };
   /**
    * SIGKILL, an errno, half of the length that was asked for, or that it is held
-   * back until PROGRAM was started once more and has come to its end, or waits.
+   * back until a rival was started and has come to its end, or waits.
    */
   readonly what: "kill" | "half" | "rival" | number;
+  /** What is started as the rival, if that is not PROGRAM. */
+  readonly rival?: readonly string[];
 }
 
 /** A call that was made. */
@@ -343,7 +345,11 @@ class Tracer {
   }
 
   #startRival(): void {
-    this.#rival = start("rival", 'exec "$@"', this.argv);
+    this.#rival = start(
+      "rival",
+      'exec "$@"',
+      this.plan?.rival ?? this.argv,
+    );
     const pidfd = pidfdOpen(this.#rival);
     waitReadable([pidfd], HELD_MS);
     close(pidfd);
