@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { strerror } from "../../ffi/libc.ts";
+import { Errno, strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import { type Held, leaksOf } from "./descriptors.ts";
 import type { Made, Plan, Role } from "./life.ts";
@@ -118,7 +118,8 @@ export class Sweep {
     if (left.length > 0 && !text.includes("unlink")) {
       this.#note(`left: ${left.join(" ")}`);
     }
-    if (typeof what === "number" && !log.includes(strerror(what))) {
+    if (what === Errno.EINTR) this.#note(`no start: "${log}"`);
+    else if (typeof what === "number" && !log.includes(strerror(what))) {
       this.#note(`no "${strerror(what)}" in "${log}"`);
     }
   }
@@ -128,12 +129,17 @@ export class Sweep {
    *
    * @returns Whether it is to crash once more.
    */
-  isToGoOn({ held, files, zombies }: Look): boolean {
+  isToGoOn({ held, files, log, zombies }: Look): boolean {
     this.#looks++;
     // The log is open once something has been said.
     if (this.#looks === 2) this.#usual = held;
     if (this.#looks <= 2) return true;
     this.#leftBehind(files);
+    // Nobody is to hear of a call that a signal has interrupted; nor of an error
+    // that nobody has thought of.
+    const wrong = [strerror(Errno.EINTR), "going on in a second"]
+      .filter((text) => log.includes(text));
+    if (wrong.length > 0) this.#note(`"${wrong.join()}" in "${log}"`);
     const others = zombies.filter((pid) => !this.#zombies.includes(pid));
     if (others.length > 0) this.#note(`not waited for: pid ${others.join()}`);
     this.#zombies = zombies;
