@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { assert } from "@std/assert/assert";
 import { Ovsdb, WITHOUT_OVSDB } from "../ovsdb.ts";
 import { Sandbox } from "../sandbox.ts";
 import type { Life, Plan } from "./life.ts";
@@ -55,9 +56,10 @@ async function tryRestart(plan: Plan | undefined): Promise<Trial> {
   let life: Life | undefined;
   try {
     const server = await Ovsdb.create(box);
+    const env = { ...server.env, PATH: Deno.env.get("PATH") ?? "" };
     const rival = [
       "env",
-      ...Object.entries(server.env).map(([name, value]) => `${name}=${value}`),
+      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
       ...server.argv("--detach", `--pidfile=${box.runPath("web.pid")}`),
     ];
     life = await runLife(
@@ -67,7 +69,11 @@ async function tryRestart(plan: Plan | undefined): Promise<Trial> {
       startArgs(COMMANDED, "awake"),
     );
     failures.push(...deathsOf(life), ...crashesOf(box));
-    if (life.done !== undefined) await untilOneRuns(box, life.rival);
+    if (life.done !== undefined) {
+      // It runs, or has found that another does.
+      assert(life.rival === 0 || life.rival === 1, `${life.rival}`);
+      await untilOneRuns(box, life.rival);
+    }
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
