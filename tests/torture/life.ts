@@ -185,7 +185,9 @@ class Tracer {
       if (stop === undefined) break;
       this.#handle(stop);
       this.#drive();
-      if (this.#over && this.#code !== undefined) break;
+      const awaitsRival = this.#rival !== undefined &&
+        this.#rivalCode === undefined;
+      if (this.#over && this.#code !== undefined && !awaitsRival) break;
     }
     return {
       calls: this.#calls,

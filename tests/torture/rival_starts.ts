@@ -23,10 +23,12 @@ import {
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 
-/** What is started, and what the table says of it. */
+/** What is held back, and what the table says of it. */
 interface Kind {
   readonly what: string;
   readonly argv: readonly string[];
+  /** Whether it is a verb, and only what comes meanwhile a start. */
+  readonly isVerb?: true;
 }
 
 const WHAT = "a start held back before a call while another starts";
@@ -38,9 +40,17 @@ const KINDS: readonly Kind[] = [
     argv: [COMMANDED.program, "--detach", "--exec", "--pidfile=web.pid"]
       .concat(COMMANDED.command),
   },
+  {
+    what:
+      "tend stop of a stale pidfile held back before a call while another " +
+      "starts",
+    argv: [COMMANDED.program, "stop", "web"],
+    isVerb: true,
+  },
 ];
 /** What the one says that is too late. */
 const REFUSAL = /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
+const REMOVED_LATE = /being deleted by pid \d+\n(?:.*\n)*.*, aborting$/m;
 /** Nobody's. */
 const STALE = "4194304\n";
 
@@ -82,14 +92,14 @@ function plansOf({ calls }: Life): Plan[] {
 
 /** Whether a call does something to the files for which they compete. */
 function isShared({ role, number, text, file, stage }: Made): boolean {
-  const isOfStart = stage === 0 && (role === "monitor" || role === "daemon");
+  const isOfStart = stage === 0 && role !== "parent";
   // The descriptor's file may be on its way to that name.
   return isOfStart && `${text} ${file}`.includes("/web.pid") ||
     isOfStart && nameOf(number) === "fcntl" && file?.startsWith("/") === true;
 }
 
 async function tryStart(
-  { argv }: Kind,
+  { argv, isVerb }: Kind,
   plan: Plan | undefined,
 ): Promise<Trial> {
   await using box = await Sandbox.create();
@@ -101,13 +111,17 @@ async function tryStart(
   try {
     life = await runLife(
       box,
-      plan,
-      // Without a rival it is stopped once it is there.
-      ["stop"],
+      plan && { ...plan, rival: isVerb ? KINDS[0]!.argv : argv },
+      // Without a rival a daemon is stopped once it is there.
+      isVerb ? [] : ["stop"],
       argv,
     );
     failures.push(...deathsOf(life), ...crashesOf(box));
-    if (life.done !== undefined) failures.push(...await broken(box, life));
+    if (life.done !== undefined) {
+      failures.push(
+        ...isVerb ? await brokenByVerb(box, life) : await broken(box, life),
+      );
+    }
   } catch (error) {
     failures.push(error instanceof Error ? error.message : String(error));
   }
@@ -128,6 +142,25 @@ async function broken(box: Sandbox, { code, rival }: Life): Promise<string[]> {
   }
   for (const { code, said } of lost) {
     if (!REFUSAL.test(said)) failures.push(`exit status ${code}: "${said}"`);
+  }
+  failures.push(...await afterwards(box, COMMANDED, "awake", daemon));
+  return failures;
+}
+
+/** It may stop what has started; but not take a pidfile away from it. */
+async function brokenByVerb(
+  box: Sandbox,
+  { code, rival }: Life,
+): Promise<string[]> {
+  const failures: string[] = [];
+  const daemon = await settled(box, COMMANDED);
+  const said = box.read(box.path("rival.err")) ?? "";
+  // A start does not wait for ever for one that is about to remove a file.
+  const isFair = rival === 0 || REMOVED_LATE.test(said);
+  if (code !== 0 || !isFair) {
+    failures.push(
+      `exit status ${code}, the start's ${rival}, "${said}": ${picture(box)}`,
+    );
   }
   failures.push(...await afterwards(box, COMMANDED, "awake", daemon));
   return failures;
