@@ -378,7 +378,16 @@ class Tracer {
     const log = textOf(`${Deno.cwd()}/web.log`);
     const files = [...Deno.readDirSync(dirname(makePidfileName("web.pid")))]
       .map(({ name }) => name);
-    const seen = { held, files, log: log.slice(this.#log.length), zombies };
+    const pidfile = textOf(makePidfileName("web.pid"));
+    const isRight = !isBack || pidfile === `${pid}\n`;
+    const lie = isRight ? undefined : JSON.stringify(pidfile);
+    const seen = {
+      held,
+      files,
+      log: log.slice(this.#log.length),
+      zombies,
+      lie,
+    };
     if (!isBack) {
       if (lastStart?.ready === false) this.#sweep?.failed(seen);
       // It would wait for seconds.

@@ -50,6 +50,8 @@ export interface Look {
   readonly log: string;
   /** Its children that have ended, and that it has not waited for. */
   readonly zombies: readonly number[];
+  /** What is in its daemon's pidfile, if that is not just its number. */
+  readonly lie: string | undefined;
 }
 
 /** Chooses what is done, and sees whether all holds after each time. */
@@ -129,12 +131,13 @@ export class Sweep {
    *
    * @returns Whether it is to crash once more.
    */
-  isToGoOn({ held, files, log, zombies }: Look): boolean {
+  isToGoOn({ held, files, log, zombies, lie }: Look): boolean {
     this.#looks++;
     // The log is open once something has been said.
     if (this.#looks === 2) this.#usual = held;
     if (this.#looks <= 2) return true;
     this.#leftBehind(files);
+    if (lie !== undefined) this.#note(`in the pidfile: ${lie}`);
     // Nobody is to hear of a call that a signal has interrupted; nor of an error
     // that nobody has thought of.
     const wrong = [strerror(Errno.EINTR), "going on in a second"]
