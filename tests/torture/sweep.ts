@@ -179,7 +179,7 @@ export class Sweep {
   get result(): Swept {
     return {
       tried: this.#count,
-      held: this.#count - this.#failures.size,
+      held: Math.max(0, this.#count - this.#failures.size),
       isThrough: this.#isThrough,
       failures: [...this.#failures].flatMap(([what, texts]) =>
         texts.map((text) => `${what}: ${text}`)
