@@ -36,8 +36,13 @@ export function openForAppending(
   // wait in here and look after nobody.
   const flags = O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | create;
   const fd = openOwnWay(path, flags, MODE);
-  const why = foreignness(path, fstat(fd));
-  if (why === undefined) return fd;
-  close(fd);
-  throw new ForeignFileError("open", why);
+  let isGood = false;
+  try {
+    const why = foreignness(path, fstat(fd));
+    if (why !== undefined) throw new ForeignFileError("open", why);
+    isGood = true;
+    return fd;
+  } finally {
+    if (!isGood) close(fd);
+  }
 }

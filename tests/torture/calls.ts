@@ -62,6 +62,7 @@ const CALLS: Readonly<Record<number, Call>> = {
     errors: [EINTR, EACCES, EROFS, ENOSPC, EIO, ...NO_ROOM],
   },
   262: { name: "newfstatat", errors: [EACCES, EIO, ENOMEM] },
+  264: { name: "renameat", errors: [EACCES, ENOSPC, EROFS, EIO] },
   271: { name: "ppoll", errors: [EINTR] },
   283: { name: "timerfd_create", errors: NO_ROOM },
   286: { name: "timerfd_settime", errors: [] },
@@ -141,7 +142,7 @@ export function takesDescriptor(number: number): boolean {
 /** Which argument of a call is a path. */
 export function pathArgument(number: number): number | undefined {
   const name = nameOf(number);
-  if (["openat", "newfstatat", "statx"].includes(name)) return 1;
+  if (["openat", "newfstatat", "renameat", "statx"].includes(name)) return 1;
   return ["open", "access", "rename", "mkdir", "unlink", "readlink", "chdir"]
       .concat("execve").includes(name)
     ? 0

@@ -10,6 +10,7 @@
 import { strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Made, Plan } from "./life.ts";
+import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
@@ -23,13 +24,31 @@ import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
 /** For lives; the rest is for verbs. */
-const SHARE_OF_LIVES = 0.5;
+const SHARE_OF_LIVES = 0.4;
 /** For lives of one that says when it is ready. */
-const SHARE_OF_READY = 0.2;
+const SHARE_OF_READY = 0.15;
+/** For each of two restarts, call by call. */
+const SHARE_OF_RESTARTS = 0.1;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
+  const restarts = { ...budget, seconds: budget.seconds * SHARE_OF_RESTARTS };
   return [
+    // A command that says when it is ready is not launched, but forked.
+    await sweepRestarts(
+      "each call of a restart that fails, one by one",
+      READY,
+      "fail",
+      ["monitor", "daemon"],
+      restarts,
+    ),
+    await sweepRestarts(
+      "each call of a restart in one go that fails, one by one",
+      COMMANDED,
+      "fail",
+      ["monitor", "daemon"],
+      restarts,
+    ),
     ...await failInLives(COMMANDED, "", {
       ...budget,
       seconds: budget.seconds * SHARE_OF_LIVES,
@@ -46,7 +65,8 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       (deed) => `calls of tend ${deed} that fail`,
       {
         ...budget,
-        seconds: budget.seconds * (1 - SHARE_OF_LIVES - SHARE_OF_READY),
+        seconds: budget.seconds *
+          (1 - SHARE_OF_LIVES - SHARE_OF_READY - 2 * SHARE_OF_RESTARTS),
       },
     ),
   ];
@@ -110,7 +130,11 @@ async function failingIn<K>(
   return tryCases(cases, { ...budget, seconds });
 }
 
-function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
+/** The ways in which each call of a life can fail. */
+export function plansOf(
+  { calls }: Life,
+  mayFail: (call: Made) => boolean = () => true,
+): Plan[] {
   const counts = new Map<string, number>();
   return calls.flatMap((call) => {
     const { role, number, file, second } = call;

@@ -4,12 +4,15 @@
  * @module
  */
 import type { Plan } from "./life.ts";
+import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
   LOGGED,
+  READY,
   type Sleep,
   type Subject,
+  TITLE,
   type Trial,
   tryLife,
 } from "./trial.ts";
@@ -25,9 +28,36 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
     seconds: budget.seconds * part,
   });
   return [
-    ...await killInLives(COMMANDED, "", share(0.5)),
+    ...await killInLives(COMMANDED, "", share(0.4)),
     ...await killInLives(LOGGED, " of a command with a logger", share(0.2)),
-    ...await killVerbs(share(0.3)),
+    ...await killVerbs(share(0.25)),
+    // A command that says when it is ready is not launched, but forked.
+    await sweepRestarts(
+      "SIGKILL to a daemon that is restarted, call by call",
+      READY,
+      "kill",
+      ["daemon"],
+      share(0.05),
+    ),
+    await sweepRestarts(
+      "SIGKILL to a logger whose daemon is restarted, call by call",
+      {
+        ...LOGGED,
+        command: ["--output=out.log", "--log-timestamps", "--ready=fd=3", "--"]
+          .concat("/bin/sh", "-c")
+          .concat(`echo one; echo >&3; exec 3>&-; exec ${TITLE}`),
+      },
+      "kill",
+      ["logger"],
+      share(0.05),
+    ),
+    await sweepRestarts(
+      "SIGKILL to a daemon that is restarted in one go, call by call",
+      COMMANDED,
+      "kill",
+      ["daemon"],
+      share(0.05),
+    ),
   ];
 }
 

@@ -5,18 +5,22 @@
  *
  * `deno run -A life.ts PLAN STEPS PROGRAM [ARG]...`: a program, for the process
  * that traces must be one that waits for nothing else. Prints a `Life` as JSON.
- * Without steps PROGRAM is a verb, and its end is that of the life.
+ * Without steps PROGRAM is a verb, and its end is that of the life. PLAN may be
+ * one for a sweep, `sweep.ts`: then the daemon crashes for as long as that wants.
  *
  * @module
  */
+import { dirname } from "@std/path/dirname";
 import { environment } from "../../ffi/environment.ts";
 import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
+import { waitReadable } from "../../ffi/wait.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
-import { readMonitorFile } from "../../lib/monitor_file.ts";
+import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
 import { sendRequest } from "../../lib/request.ts";
+import { childrenOf, look } from "../proc.ts";
 import {
   GETCWD,
   matters,
@@ -27,6 +31,7 @@ import {
   takesDescriptor,
 } from "./calls.ts";
 import { type Held, heldBy } from "./descriptors.ts";
+import { Sweep, type SweepPlan, type Swept } from "./sweep.ts";
 import {
   detach,
   failWith,
@@ -64,8 +69,13 @@ export interface Plan {
     readonly number: number;
     readonly file?: string | undefined;
   };
-  /** SIGKILL, an errno, or half of the length that was asked for. */
-  readonly what: "kill" | "half" | number;
+  /**
+   * SIGKILL, an errno, half of the length that was asked for, or that it is held
+   * back until a rival was started and has come to its end, or waits.
+   */
+  readonly what: "kill" | "half" | "rival" | number;
+  /** What is started as the rival, if that is not PROGRAM. */
+  readonly rival?: readonly string[];
 }
 
 /** A call that was made. */
@@ -78,6 +88,8 @@ export interface Made {
   readonly file: string | undefined;
   /** Its second argument. */
   readonly second: string;
+  /** How many steps had been made. */
+  readonly stage: number;
 }
 
 /** What was seen. */
@@ -96,6 +108,10 @@ export interface Life {
   readonly held?: Held | undefined;
   /** Signals that ended a process of tend's, but for ours. */
   readonly deaths: readonly string[];
+  /** The exit status of the other start, if there was one. */
+  readonly rival?: number | undefined;
+  /** What came of a sweep. */
+  readonly swept?: Swept | undefined;
 }
 
 const SIGKILL = 9;
@@ -107,6 +123,12 @@ const SIGCHLD = 17;
 const RUNTIME_GETCWDS = 3;
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
+/** Only then it gets ready for the next crash, which it need not. */
+const PREPARING_MS = 500n;
+/** So long another start may take that does not wait for the one held back. */
+const HELD_MS = 2_000;
+/** So often a monitor is woken to wait for a child that has ended. */
+const PATIENCE = 5;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -137,14 +159,22 @@ class Tracer {
   #over = false;
   #held: Held | undefined;
   #isWoken = false;
+  readonly #long: bigint;
+  #rival: number | undefined;
+  #rivalCode: number | undefined;
+  #sweep: Sweep | undefined;
+  #log = "";
+  #patience = PATIENCE;
 
   constructor(
     readonly plan: Plan | undefined,
+    readonly sweepPlan: SweepPlan | undefined,
     readonly steps: readonly Step[],
     readonly root: number,
-    readonly saysReady: boolean,
+    readonly argv: readonly string[],
   ) {
     const isVerb = steps.length === 0;
+    this.#long = sweepPlan === undefined ? LONG_MS : PREPARING_MS;
     this.#over = isVerb;
     this.#traced.set(root, newTraced(isVerb ? "verb" : "parent"));
   }
@@ -154,8 +184,10 @@ class Tracer {
       const stop = nextStop();
       if (stop === undefined) break;
       this.#handle(stop);
-      if (this.#over && this.#code !== undefined) break;
       this.#drive();
+      const awaitsRival = this.#rival !== undefined &&
+        this.#rivalCode === undefined;
+      if (this.#over && this.#code !== undefined && !awaitsRival) break;
     }
     return {
       calls: this.#calls,
@@ -165,6 +197,8 @@ class Tracer {
       code: this.#code ?? -1,
       held: this.#held,
       deaths: this.#deaths,
+      rival: this.#rivalCode,
+      swept: this.#sweep?.result,
     };
   }
 
@@ -201,7 +235,7 @@ class Tracer {
     // Or nearly so: one that cannot sleep now tries again after a minute.
     const timeout = BigInt.asIntN(32, args[2]!);
     const isForever = number === POLL
-      ? timeout < 0n || timeout >= LONG_MS
+      ? timeout < 0n || timeout >= this.#long
       : number === PPOLL && args[2] === 0n;
     if (isForever && pid === this.#monitor) this.#idle = true;
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
@@ -220,32 +254,47 @@ class Tracer {
     const file = takesDescriptor(number)
       ? fileOf(pid, Number(args[0]))
       : undefined;
-    const made = { role, number, text, file, second: String(args[1]) };
+    const second = String(args[1]);
+    const made = { role, number, text, file, second, stage: this.#stage };
+    const swept = this.#sweep?.at(made);
+    if (swept !== undefined) return this.#do(swept, stop, process);
+    if (this.sweepPlan !== undefined) return;
     this.#calls.push(made);
     const { plan } = this;
     if (plan?.role !== role || plan.index !== index) return;
     if (plan.call !== undefined && !isLike(made, plan.call)) return;
     this.#done = made;
     this.#doneAt = this.#stage;
-    if (plan.what === "kill") {
-      this.#over = true;
-      kill(pid, SIGKILL);
-    } else if (plan.what === "half") {
-      setThirdArgument(pid, (args[2]! + 1n) / 2n);
-    } else {
-      // A descriptor is closed, whatever that returns.
-      if (nameOf(number) !== "close") skipCall(pid);
-      process.pending = plan.what;
+    this.#over ||= plan.what === "kill";
+    this.#do(plan.what, stop, process);
+  }
+
+  #do(
+    what: Plan["what"],
+    { pid, number, args }: Stop & { kind: "call" },
+    process: Traced,
+  ): void {
+    if (what === "kill") return kill(pid, SIGKILL);
+    if (what === "rival") return this.#startRival();
+    if (what === "half") {
+      return setThirdArgument(pid, (args[2]! + 1n) / 2n);
     }
+    // A descriptor is closed, whatever that returns.
+    if (nameOf(number) !== "close") skipCall(pid);
+    process.pending = what;
   }
 
   #ended({ pid, code, signal }: Stop & { kind: "ended" }): void {
     if (pid === this.root) this.#code = code ?? -signal!;
+    if (pid === this.#rival) {
+      this.#rivalCode = code ?? -signal!;
+      this.#over = true;
+    }
     const role = this.#traced.get(pid)?.role;
     if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
       // SIGTERM: nothing may run that nobody looks after any more.
-      const isOurs = this.plan?.what === "kill" &&
-        [SIGKILL, SIGTERM].includes(signal);
+      const isOurs = this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
+        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal);
       if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
     }
     this.#traced.delete(pid);
@@ -275,10 +324,12 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
+    if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
     const daemon = this.#command ?? runningDaemon();
     if (daemon === undefined || daemon === this.#daemon) return;
     // It waits for a command that is not ready yet, too.
-    if (this.saysReady && runningDaemon() !== daemon) return;
+    const saysReady = this.argv.some((word) => word.startsWith("--ready="));
+    if (saysReady && runningDaemon() !== daemon) return;
     this.#idle = false;
     // It may be about to wait for what has come already, and that for what it
     // closes then: so it is woken once more before its descriptors are counted.
@@ -294,14 +345,80 @@ class Tracer {
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
     else if (step !== undefined) request(this.#monitor, step);
   }
+
+  #startRival(): void {
+    this.#rival = start(
+      "rival",
+      'exec "$@"',
+      this.plan?.rival ?? this.argv,
+    );
+    const pidfd = pidfdOpen(this.#rival);
+    waitReadable([pidfd], HELD_MS);
+    close(pidfd);
+  }
+
+  /** Sees what the last crash has come to, and has the daemon crash once more. */
+  #crashAgain(plan: SweepPlan): void {
+    this.#idle = false;
+    const { phase, pid, lastStart } = shown() ?? {};
+    const isBack = phase === "running" && pid !== this.#daemon;
+    // There is more to come, and then it waits anew.
+    if (pid === undefined || !isBack && phase !== "backingOff") return;
+    // As above: once more, before anything is looked at.
+    this.#isWoken = !this.#isWoken;
+    if (this.#isWoken) return kill(this.#monitor, SIGCHLD);
+    const zombies = childrenOf(this.#monitor)
+      .filter((pid) => look(pid)?.state === "Z");
+    // It may have ended right now.
+    if (zombies.length > 0 && this.#patience-- > 0) {
+      return kill(this.#monitor, SIGCHLD);
+    }
+    this.#patience = PATIENCE;
+    const held = heldBy(this.#monitor);
+    const log = textOf(`${Deno.cwd()}/web.log`);
+    const files = [...Deno.readDirSync(dirname(makePidfileName("web.pid")))]
+      .map(({ name }) => name);
+    const pidfile = textOf(makePidfileName("web.pid"));
+    const isRight = !isBack || pidfile === `${pid}\n`;
+    const lie = isRight ? undefined : JSON.stringify(pidfile);
+    const seen = {
+      held,
+      files,
+      log: log.slice(this.#log.length),
+      zombies,
+      lie,
+    };
+    if (!isBack) {
+      if (lastStart?.ready === false) this.#sweep?.failed(seen);
+      // It would wait for seconds.
+      return request(this.#monitor, "restart");
+    }
+    this.#log = log;
+    this.#daemon = pid;
+    this.#sweep ??= new Sweep(plan);
+    if (this.#sweep.isToGoOn(seen)) kill(pid, SIGSEGV);
+    else this.#over = true;
+  }
 }
 
 /** A daemon that is its own program, if its monitor says that it runs. */
 function runningDaemon(): number | undefined {
+  const record = shown();
+  return record?.phase === "running" ? record.pid : undefined;
+}
+
+function textOf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+function shown(): MonitorRecord | undefined {
   const file = readMonitorFile(makePidfileName("web.pid"));
-  return file.kind === "held" && file.record?.phase === "running"
-    ? file.record.pid
-    : undefined;
+  return file.kind === "held" ? file.record : undefined;
 }
 
 function request(monitor: number, kind: "restart" | "stop"): void {
@@ -333,23 +450,27 @@ function newTraced(role: Role | undefined): Traced {
   return { role, getcwds: 0, pending: FAILED_CALL };
 }
 
+/** Starts a program whose output goes to files of a name. */
+function start(name: string, script: string, argv: readonly string[]): number {
+  return posixSpawn("/bin/sh", [
+    ...["sh", "-c", `${script} >"$0.out" 2>"$0.err"`],
+    ...[`${Deno.cwd()}/${name}`, ...argv],
+  ], { env: environment(), unblockSignals: true });
+}
+
 if (import.meta.main) {
   const [plan, steps, ...argv] = Deno.args;
-  const script = 'kill -STOP $$; exec "$@" >"$0.out" 2>"$0.err"';
-  const root = posixSpawn("/bin/sh", [
-    "sh",
-    "-c",
-    script,
-    `${Deno.cwd()}/traced`,
-    ...argv,
-  ], { env: environment(), unblockSignals: true });
+  const root = start("traced", 'kill -STOP $$; exec "$@"', argv);
   seizeStopped(root);
   kill(root, 18); // SIGCONT
+  const given: Plan | SweepPlan | null = JSON.parse(plan!);
+  const isSweep = given !== null && "sweep" in given;
   const tracer = new Tracer(
-    JSON.parse(plan!) ?? undefined,
+    isSweep ? undefined : given ?? undefined,
+    isSweep ? given : undefined,
     JSON.parse(steps!),
     root,
-    argv.some((word) => word.startsWith("--ready=")),
+    argv,
   );
   console.log(JSON.stringify(tracer.run()));
 }

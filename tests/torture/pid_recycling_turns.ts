@@ -120,10 +120,11 @@ async function recycledUnder(
     "it is about to send",
     () =>
       childrenOf(strace.pid).find((pid) => {
+        // First this: before strace's child is the verb, it stops itself by a
+        // signal too.
+        if (look(pid)?.status.get("Name") !== "tend") return false;
         const call = box.read(`/proc/${pid}/syscall`)?.split(" ")[0];
-        // Before strace's child is the verb, it stops itself by a signal too.
-        return look(pid)?.status.get("Name") === "tend" &&
-          Object.values(SENDING).includes(Number(call));
+        return Object.values(SENDING).includes(Number(call));
       }),
   );
   pids.forEach((pid) => Deno.kill(pid, "SIGKILL"));

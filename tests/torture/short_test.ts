@@ -6,7 +6,7 @@ import "../open_libc.ts";
 // The torture suite in short: `deno task test:torture` tries much more.
 
 /** Those that trace a process. */
-const TRACED = ["kill", "fail", "library"];
+const TRACED = ["kill", "fail", "loggers", "library", "rivals"];
 /** For all subjects together. */
 const SECONDS = 30;
 

@@ -6,8 +6,8 @@
  */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { logged, logOf, MONITORED, successorOf } from "../monitored.ts";
-import { childrenOf, isAlive, parentOf } from "../proc.ts";
+import { logged, logOf, MONITORED, shown, successorOf } from "../monitored.ts";
+import { childrenOf, isAlive, isAsleep, parentOf } from "../proc.ts";
 import { Sandbox } from "../sandbox.ts";
 import type { Budget, Row } from "./row.ts";
 import { Tally } from "./tally.ts";
@@ -49,6 +49,14 @@ export async function stormMoments({ seconds }: Budget): Promise<Row[]> {
   const early = new Tally("crashes at once, and after 1 ms");
   const absent = new Tally("restarts of a command that is not there");
   const killed = new Tally("daemons killed while they are started");
+  const never = new Tally(
+    "commands that end before they are ready: the status",
+  );
+  const due = new Tally("restarts that come due while the monitor sleeps");
+  for (const code of [1, 2, 77, 126, 127, 255]) {
+    await never.attempt(`exit ${code}`, () => tryNeverReady(code));
+  }
+  await due.attempt("--sleep-after=0", tryDue);
   for (const sleep of SLEEPS) {
     for (const wait of ["", "sleep 0.001;"]) {
       await early.attempt(
@@ -67,7 +75,7 @@ export async function stormMoments({ seconds }: Budget): Promise<Row[]> {
       () => tryKilled(sleep, seconds * 300),
     );
   }
-  return [early, absent, killed];
+  return [early, absent, killed, never, due];
 }
 
 async function tryEarly(wait: string, sleep: string): Promise<void> {
@@ -89,6 +97,37 @@ async function tryEarly(wait: string, sleep: string): Promise<void> {
   assertEquals(code, 139);
   // What is known of it stays, for whoever asks why.
   assertEquals([box.processes(), box.runFiles()], [[], ["web.pid.monitor"]]);
+}
+
+/** The caller of a start has the status of a command that has failed. */
+async function tryNeverReady(status: number): Promise<void> {
+  await using box = await Sandbox.create();
+  const { code, stderr } = await box.tend(
+    ...[...MONITORED, "--ready=fd=3", "--", "sh", "-c", `exit ${status}`],
+  );
+  assertEquals(code, status, stderr);
+  assertEquals([box.processes(), box.runFiles()], [[], []]);
+}
+
+/** Asleep, the deadline alone wakes it. */
+async function tryDue(): Promise<void> {
+  await using box = await Sandbox.create();
+  const { code, stderr } = await box.tend(
+    ...[...MONITORED, "--sleep-after=0", "--restart-delay=2s"],
+    ...["--", "sleep", "600"],
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const first = box.pidfile("web.pid")!;
+  Deno.kill(first, "SIGSEGV");
+  // The first restart is at once.
+  const second = await successorOf(first, box);
+  Deno.kill(second, "SIGSEGV");
+  const { monitor } = await box.until("it sleeps and backs off", () => {
+    const record = shown(box);
+    return record?.phase === "backingOff" && isAsleep(record.monitor) && record;
+  });
+  const third = await successorOf(second, box);
+  assertEquals(parentOf(third), monitor);
 }
 
 /** A script with an interpreter of its own, started in the background. */

@@ -8,6 +8,7 @@ import { fleets } from "./fleets.ts";
 import type { Budget, Row } from "./row.ts";
 import { stormEnds } from "./storm_ends.ts";
 import { stormMoments } from "./storm_moments.ts";
+import { stormWishes } from "./storm_wishes.ts";
 
 /** Tries crashes. */
 export async function storms({ seconds, seed }: Budget): Promise<Row[]> {
@@ -15,6 +16,7 @@ export async function storms({ seconds, seed }: Budget): Promise<Row[]> {
   return [
     ...await stormEnds(share(0.2)),
     ...await stormMoments(share(0.15)),
+    ...await stormWishes(),
     ...await fleets(share(0.25)),
     ...await flatMonitors(share(0.4)),
   ];

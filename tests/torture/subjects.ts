@@ -9,7 +9,10 @@ import { hostileFiles } from "./hostile_files.ts";
 import { hygiene } from "./hygiene.ts";
 import { killAnywhere } from "./kill_anywhere.ts";
 import { library } from "./library.ts";
+import { loggerLines } from "./logger_lines.ts";
 import { races } from "./races.ts";
+import { rivalRestarts } from "./rival_restarts.ts";
+import { rivalStarts } from "./rival_starts.ts";
 import type { Budget, Row } from "./row.ts";
 import { storms } from "./storms.ts";
 
@@ -26,9 +29,22 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   hygiene: { run: hygiene, weight: 1 },
   kill: { run: killAnywhere, weight: 8 },
   fail: { run: failAnywhere, weight: 8 },
+  loggers: { run: loggerLines, weight: 3 },
   library: { run: library, weight: 5 },
+  rivals: { run: rivals, weight: 5 },
   races: { run: races, weight: 9 },
   storms: { run: storms, weight: 12 },
   hostile: { run: hostileFiles, weight: 8 },
   fuzz: { run: fuzz, weight: 4 },
 };
+
+async function rivals(budget: Budget): Promise<Row[]> {
+  const share = (part: number) => ({
+    ...budget,
+    seconds: budget.seconds * part,
+  });
+  return [
+    ...await rivalStarts(share(0.75)),
+    ...await rivalRestarts(share(0.25)),
+  ];
+}

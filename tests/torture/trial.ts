@@ -21,13 +21,15 @@ import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
+import type { SweepPlan } from "./sweep.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** The log of all that live here. */
 const LOG = "./web.log";
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
-const TITLE = COMMAND.join(" ");
+/** What `ps` shows of it. */
+export const TITLE: string = COMMAND.join(" ");
 
 /** Something that runs as a daemon. */
 export interface Subject {
@@ -81,9 +83,12 @@ const PATIENCE_MS = 45_000;
  * that takes longer is taken for one that was not told.
  */
 const LAST_MS = 500;
-/** Of which one is in each stack trace, panic or message of Deno's. */
+/**
+ * Of which one is in each stack trace, panic or message of Deno's. In a log a
+ * stack trace is in one line, without its line feeds.
+ */
 const CRASH_MARKS =
-  /at file:|Stack backtrace|panicked|Uncaught|\n {4}at |^error: /m;
+  /\bfile:\/\/|Stack backtrace|panicked|Uncaught| {4}at |^error: /m;
 
 /** Whether the monitor may sleep between events. */
 export type Sleep = "asleep" | "awake";
@@ -164,12 +169,14 @@ export function crashesOf(box: Sandbox): string[] {
  * @param plan What is done to it.
  * @param steps What happens to the daemon that it starts; nothing to a verb.
  * @param argv The program with its arguments.
+ * @param patience How long it may take, in milliseconds.
  */
 export async function runLife(
   box: Sandbox,
-  plan: Plan | undefined,
+  plan: Plan | SweepPlan | undefined,
   steps: readonly Step[],
   argv: readonly string[],
+  patience = PATIENCE_MS,
 ): Promise<Life> {
   const tracer = box.start(
     [Deno.execPath(), "run", "--quiet", "-A", "--no-check"]
@@ -179,7 +186,7 @@ export async function runLife(
   );
   let timer: number | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS);
+    timer = setTimeout(resolve, patience);
   });
   const finished = await Promise.race([tracer.finished(), late]);
   clearTimeout(timer);
@@ -313,7 +320,10 @@ async function nextStart(
   }
   const file = readMonitorFile(box.runPath("web.pid"));
   const monitor = parentOf(pid);
-  if (file.kind !== "held" || file.monitor !== monitor) {
+  const isShown = file.kind === "held" && file.monitor === monitor &&
+    file.record?.phase === "running" && file.record.pid === pid;
+  // No waiting: the start has returned.
+  if (!isShown) {
     failures.push(`the next monitor's file: ${JSON.stringify(file)}`);
   }
   // A shell comes first where it is to say that it is ready.
