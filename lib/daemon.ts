@@ -207,6 +207,7 @@ function firstState(
     hungMsg: undefined,
     deadline: undefined,
     backingOffUntil: undefined,
+    showAgain: undefined,
     // Now, and not when it is wanted: then there may be none to be had.
     deadlineFd: timerfd(),
     sleepAfter,

@@ -12,7 +12,7 @@ import { ftruncate, readBeginning, writeBeginning } from "../ffi/descriptor.ts";
 import { fstat, rename, unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid } from "../ffi/process.ts";
-import { bootTime } from "../ffi/wait.ts";
+import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import { CONTENTION_MS, lockFile, lockOwnFile, step } from "./locked_file.ts";
@@ -148,34 +148,71 @@ export function removeStaleMonitorFile(pidfile: string): void {
   if (isOurs(path)) removeIfStale(path);
 }
 
-let hasFailed = false;
+/** When to try again to write, and when at the latest. */
+const SHOW_AGAIN_MS = 1_000;
+const LATEST_SHOW_MS = 60_000;
 
 /**
  * Writes what others see of a monitor, if that has changed. Where it cannot be
- * written the monitor goes on without.
+ * written the monitor goes on without, and tries again: at each turn, and when
+ * some time has passed in which nothing else has come, asleep too.
  *
  * @param state What the monitor knows.
  */
 export function publish(state: MonitorState): void {
   const { pidfile, monitorFd } = state;
   if (pidfile === undefined || monitorFd === -1) return;
+  const path = monitorFileOf(pidfile);
   try {
-    const there = writtenRecord(state);
-    const bytes = encodeMonitorRecord(recordOf(state), there.length);
-    const isThere = there.length === bytes.length &&
-      fromBytes(there) === fromBytes(bytes);
-    if (isThere) return;
-    const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
-    if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
+    writeRecord(state);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    // A start that fails of the same says so itself.
-    if (hasFailed || !state.everReady) return;
-    hasFailed = true;
-    vlog.warn(
-      `${monitorFileOf(pidfile)}: ${error.message}, its state is not shown`,
-    );
+    // A start that fails of the same says so itself, and is over soon.
+    if (!state.everReady) return;
+    if (state.showAgain === undefined) {
+      vlog.warn(
+        `${path}: ${error.message}, its state is not shown, trying again`,
+      );
+    }
+    return showLater(state);
   }
+  if (state.showAgain === undefined) return;
+  state.showAgain = undefined;
+  setTimer(state);
+  vlog.info(`${path}: its state is shown again`);
+}
+
+function writeRecord(state: MonitorState): void {
+  const there = writtenRecord(state);
+  const bytes = encodeMonitorRecord(recordOf(state), there.length);
+  const isThere = there.length === bytes.length &&
+    fromBytes(there) === fromBytes(bytes);
+  if (isThere) return;
+  const { monitorFd } = state;
+  const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
+  if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
+}
+
+/** Each time takes twice as long, for one that sleeps has to wake up for it. */
+function showLater(state: MonitorState): void {
+  const { showAgain } = state;
+  const now = bootTime();
+  if (showAgain === undefined || now >= showAgain.at) {
+    const delay = showAgain === undefined
+      ? SHOW_AGAIN_MS
+      : Math.min(showAgain.delay * 2, LATEST_SHOW_MS);
+    state.showAgain = { at: now + delay, delay };
+  }
+  setTimer(state);
+}
+
+/**
+ * Sets the timer that is the deadline's too, to what comes first of both. A
+ * deadline that comes up later sets it anew, and another turn sets it as here.
+ */
+function setTimer({ deadline, showAgain, deadlineFd }: MonitorState): void {
+  const due = [deadline, showAgain?.at].filter((at) => at !== undefined);
+  if (due.length > 0) setTimerfd(deadlineFd, Math.min(...due));
 }
 
 /**

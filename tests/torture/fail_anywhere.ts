@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { strerror } from "../../ffi/libc.ts";
+import { Errno, strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Made, Plan } from "./life.ts";
 import type { Budget, Row } from "./row.ts";
@@ -18,14 +18,20 @@ import {
   type Subject,
   type Trial,
   tryLife,
+  WRITING,
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
 /** For lives; the rest is for verbs. */
-const SHARE_OF_LIVES = 0.5;
+const SHARE_OF_LIVES = 0.4;
 /** For lives of one that says when it is ready. */
-const SHARE_OF_READY = 0.2;
+const SHARE_OF_READY = 0.15;
+/** For loggers of one that writes. */
+const SHARE_OF_LOGGERS = 0.2;
+const SHARE_OF_VERBS = 1 - SHARE_OF_LIVES - SHARE_OF_READY - SHARE_OF_LOGGERS;
+/** So many tries to write fail while a disk is full. */
+const FULL = 3;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
@@ -40,13 +46,17 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       ...budget,
       seconds: budget.seconds * SHARE_OF_READY,
     }, ["awake"]),
+    ...await failInLoggers({
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_LOGGERS,
+    }),
     ...await failingIn(
       VERB_DEEDS,
       (deed, plan) => tryVerb(deed, "asleep", plan),
       (deed) => `calls of tend ${deed} that fail`,
       {
         ...budget,
-        seconds: budget.seconds * (1 - SHARE_OF_LIVES - SHARE_OF_READY),
+        seconds: budget.seconds * SHARE_OF_VERBS,
       },
     ),
   ];
@@ -84,6 +94,22 @@ export function failInLives(
   );
 }
 
+/** Lets each call of a logger that rotates fail in each way it can. */
+export function failInLoggers(budget: Budget): Promise<Row[]> {
+  return failingIn(
+    ["asleep"] as const,
+    (sleep, plan) => tryLife(WRITING, sleep, plan),
+    (_, { what, times }) =>
+      what === "half"
+        ? "reads and writes of less by a logger"
+        : times === undefined
+        ? "calls of a logger that fail"
+        : "a logger's disk that is full for a while",
+    budget,
+    ({ role }) => role === "logger",
+  );
+}
+
 /** Sees which calls there are, and has them fail, for as long as there is time. */
 async function failingIn<K>(
   kinds: readonly K[],
@@ -117,9 +143,17 @@ function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
     if (role === "waking" || isHandlers(call) || !mayFail(call)) return [];
-    const ways: Plan["what"][] = [...errorsOf(number, file, second)];
-    if (mayBeShort(number, file)) ways.push("half");
-    return ways.map((what) => ({ role, index, what, call: { number, file } }));
+    const isLogger = role === "logger";
+    const ways: Plan["what"][] = [...errorsOf(number, file, second, isLogger)];
+    if (mayBeShort(number, file, isLogger)) ways.push("half");
+    const made = { number, file };
+    return ways.flatMap((what) => [
+      { role, index, what, call: made },
+      // A disk that is full stays so for a while.
+      ...what === Errno.ENOSPC && isLogger
+        ? [{ role, index, what, call: made, times: FULL }]
+        : [],
+    ]);
   });
 }
 

@@ -19,6 +19,7 @@ import { readMonitorFile } from "../../lib/monitor_file.ts";
 import { sendRequest } from "../../lib/request.ts";
 import {
   GETCWD,
+  lessThan,
   matters,
   nameOf,
   pathArgument,
@@ -66,6 +67,8 @@ export interface Plan {
   };
   /** SIGKILL, an errno, or half of the length that was asked for. */
   readonly what: "kill" | "half" | number;
+  /** To how many calls like it in turn; to one without it. */
+  readonly times?: number;
 }
 
 /** A call that was made. */
@@ -123,6 +126,7 @@ class Tracer {
   readonly #deaths: string[] = [];
   #done: Made | undefined;
   #doneAt = 0;
+  #times = 0;
   #stage = 0;
   #code: number | undefined;
   /** What runs in parent, monitor and daemon until that is its command. */
@@ -210,7 +214,7 @@ class Tracer {
       : process.role === "monitor"
       ? "waking"
       : undefined;
-    if (role === undefined || !matters(number)) return;
+    if (role === undefined || !matters(number, role === "logger")) return;
     const index = this.#counts.get(role) ?? 0;
     this.#counts.set(role, index + 1);
     const at = pathArgument(number);
@@ -223,15 +227,20 @@ class Tracer {
     const made = { role, number, text, file, second: String(args[1]) };
     this.#calls.push(made);
     const { plan } = this;
-    if (plan?.role !== role || plan.index !== index) return;
+    if (plan?.role !== role) return;
+    const isNext = this.#done !== undefined && this.#times < (plan.times ?? 1);
+    if (plan.index !== index && !isNext) return;
     if (plan.call !== undefined && !isLike(made, plan.call)) return;
-    this.#done = made;
-    this.#doneAt = this.#stage;
+    this.#times++;
+    if (this.#done === undefined) {
+      this.#done = made;
+      this.#doneAt = this.#stage;
+    }
     if (plan.what === "kill") {
       this.#over = true;
       kill(pid, SIGKILL);
     } else if (plan.what === "half") {
-      setThirdArgument(pid, (args[2]! + 1n) / 2n);
+      setThirdArgument(pid, lessThan(args[2]!, file));
     } else {
       // A descriptor is closed, whatever that returns.
       if (nameOf(number) !== "close") skipCall(pid);
