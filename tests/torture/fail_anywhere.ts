@@ -30,7 +30,7 @@ const SHARE_OF_READY = 0.15;
 /** For loggers of one that writes. */
 const SHARE_OF_LOGGERS = 0.2;
 const SHARE_OF_VERBS = 1 - SHARE_OF_LIVES - SHARE_OF_READY - SHARE_OF_LOGGERS;
-/** So many tries to write fail while a disk is full. */
+/** So many calls fail while a disk is full. */
 const FULL = 3;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
@@ -79,8 +79,10 @@ export function failInLives(
   return failingIn(
     sleeps,
     (sleep, plan) => tryLife(subject, sleep, plan),
-    (_, { what }) =>
-      whose !== ""
+    (_, { what, times }) =>
+      times !== undefined
+        ? `a disk that is full for a while${whose}`
+        : whose !== ""
         ? `calls${whose} that fail`
         : typeof what === "number"
         ? `calls that fail: ${strerror(what)}`
@@ -150,7 +152,7 @@ function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
     return ways.flatMap((what) => [
       { role, index, what, call: made },
       // A disk that is full stays so for a while.
-      ...what === Errno.ENOSPC && isLogger
+      ...what === Errno.ENOSPC
         ? [{ role, index, what, call: made, times: FULL }]
         : [],
     ]);
