@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { addressOf, CallScript, type Cell, goingOn } from "./call_script.ts";
+import {
+  addressOf,
+  CallScript,
+  type Cell,
+  goingOn,
+  type Place,
+} from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { AT_EMPTY_PATH } from "./file.ts";
 import {
@@ -84,9 +90,17 @@ function writeScript(
 
   // What nobody touches in its sleep.
   const later: (() => void)[] = [];
+  const placed = new Map<string, Place>();
+  // One environment is like the other but for one entry.
+  const place = (string: CString) => {
+    const bytes = cString(string);
+    const key = bytes.join();
+    const there = placed.get(key) ?? script.bytes(bytes);
+    placed.set(key, there);
+    return there;
+  };
   const late: Late = (what) => {
     const cell = script.cell();
-    const place = (string: CString) => script.bytes(cString(string));
     later.push(() =>
       script.point(
         cell,
