@@ -108,6 +108,8 @@ const SIGCHLD = 17;
 
 /** The runtime asks so often for the directory, last before any code of ours. */
 const RUNTIME_GETCWDS = 3;
+/** What `self_daemon.ts` looks for first: `deno run` asks for it less often. */
+const BEGINNING = "/no/such/file/but/it/begins";
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
 const FAILED_CALL = Symbol();
@@ -208,6 +210,12 @@ class Tracer {
       ? timeout < 0n || timeout >= LONG_MS
       : number === PPOLL && args[2] === 0n;
     if (isForever && pid === this.#monitor) this.#idle = true;
+    const at = pathArgument(number);
+    if (at !== undefined && process.getcwds < RUNTIME_GETCWDS) {
+      if (textAt(pid, args[at]!) === BEGINNING) {
+        process.getcwds = RUNTIME_GETCWDS;
+      }
+    }
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
     const role = isOurs
       ? process.role
@@ -217,7 +225,6 @@ class Tracer {
     if (role === undefined || !matters(number, role === "logger")) return;
     const index = this.#counts.get(role) ?? 0;
     this.#counts.set(role, index + 1);
-    const at = pathArgument(number);
     const text = at === undefined
       ? args.slice(0, 3).join(" ")
       : textAt(pid, args[at]!);
