@@ -129,6 +129,7 @@ const STATX = {
   ino: 32,
   bytes: 40,
   ctime: 96,
+  mtime: 112,
   devMajor: 136,
   devMinor: 140,
 } as const;
@@ -151,6 +152,8 @@ export interface FileStat {
   readonly size: bigint;
   /** When it was written or changed otherwise, in nanoseconds since 1970. */
   readonly ctime: bigint;
+  /** When it was written, in nanoseconds since 1970. */
+  readonly mtime: bigint;
 }
 
 /**
@@ -317,6 +320,8 @@ function statx(
 ): FileStat {
   const view = rawStatx(call, fd, path, flags);
   const u32 = (offset: number) => view.getUint32(offset, true);
+  const time = (at: number) =>
+    view.getBigInt64(at, true) * 1_000_000_000n + BigInt(u32(at + 8));
   return {
     dev: `${u32(STATX.devMajor)}:${u32(STATX.devMinor)}`,
     ino: view.getBigUint64(STATX.ino, true),
@@ -325,8 +330,8 @@ function statx(
     uid: u32(STATX.uid),
     gid: u32(STATX.gid),
     size: view.getBigUint64(STATX.bytes, true),
-    ctime: view.getBigInt64(STATX.ctime, true) * 1_000_000_000n +
-      BigInt(u32(STATX.ctime + 8)),
+    ctime: time(STATX.ctime),
+    mtime: time(STATX.mtime),
   };
 }
 

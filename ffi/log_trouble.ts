@@ -4,12 +4,7 @@
  *
  * @module
  */
-import {
-  type CallScript,
-  type Cell,
-  goingOn,
-  type Place,
-} from "./call_script.ts";
+import type { CallScript, Cell, Place } from "./call_script.ts";
 import { SI_QUEUE } from "./signal.ts";
 import { SIGINFO } from "./pidfd.ts";
 
@@ -69,8 +64,8 @@ export class LogTrouble {
   begins(label: string, what: Trouble, error: Cell, next: string): void {
     const told = this.#told[what];
     this.#script.subtract(label, told, 0, { positive: next });
-    this.#script.assign("", told, 1);
     this.#tell(what, error, next);
+    this.#script.assign("", told, 1, next);
   }
 
   /**
@@ -83,11 +78,15 @@ export class LogTrouble {
   isOver(label: string, what: Trouble, next: string): void {
     const told = this.#told[what];
     this.#script.subtract(label, told, 0, { zero: next });
-    this.#script.assign("", told, 0);
     this.#tell(what, this.#script.cell(), next);
+    this.#script.assign("", told, 0, next);
   }
 
-  #tell(what: Trouble, error: Cell, next: string): void {
+  /**
+   * Adds the steps that tell; what follows is for when that is done. Where no more
+   * signals can be queued it is not, and is tried with the next write or file.
+   */
+  #tell(what: Trouble, error: Cell, failed: string): void {
     const script = this.#script;
     const { pidfd, signal, tag } = this.#listener ??
       { pidfd: -1, signal: 0, tag: 0 };
@@ -95,6 +94,6 @@ export class LogTrouble {
     const kind = tag + TROUBLES[what] * TROUBLE_STEP;
     script.subtract("", kind, error, { result: value });
     const operands = [pidfd, signal, this.#info, 0];
-    script.step("", "pidfd_send_signal", operands, goingOn(next));
+    script.step("", "pidfd_send_signal", operands, { failed });
   }
 }

@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { addressOf, CallScript, type Cell } from "./call_script.ts";
+import {
+  addressOf,
+  CallScript,
+  type Cell,
+  goingOn,
+  type Place,
+} from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { AT_EMPTY_PATH } from "./file.ts";
 import {
@@ -15,6 +21,7 @@ import {
   GuardWriter,
   type Late,
 } from "./sleeper_guard.ts";
+import { PROOF, type Proof, writeProof } from "./sleeper_proof.ts";
 import { type Pings, writePings } from "./sleeper_ping.ts";
 import { SIGINFO } from "./process.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
@@ -39,6 +46,8 @@ export interface Sleep {
   readonly env: readonly CString[];
   /** A daemon for which it acts itself, if there is one. */
   readonly guard?: Guard | undefined;
+  /** What is proved before the program takes its place, if there is no guard. */
+  readonly proof?: Proof | undefined;
   /** A daemon whose pings it answers itself, if there is one, and no guard. */
   readonly pings?: Pings | undefined;
 }
@@ -69,7 +78,7 @@ export function sleeperImage(
 
 /** Writes the steps: waiting first, and the strings last. */
 function writeScript(
-  { name, watched, path, keptFd, argv, env, guard, pings }: Sleep,
+  { name, watched, path, keptFd, argv, env, guard, proof, pings }: Sleep,
   machine: typeof Deno.build.arch,
 ): { script: CallScript; stack: Cell } {
   const script = new CallScript(machine);
@@ -81,9 +90,17 @@ function writeScript(
 
   // What nobody touches in its sleep.
   const later: (() => void)[] = [];
+  const placed = new Map<string, Place>();
+  // One environment is like the other but for one entry.
+  const place = (string: CString) => {
+    const bytes = cString(string);
+    const key = bytes.join();
+    const there = placed.get(key) ?? script.bytes(bytes);
+    placed.set(key, there);
+    return there;
+  };
   const late: Late = (what) => {
     const cell = script.cell();
-    const place = (string: CString) => script.bytes(cString(string));
     later.push(() =>
       script.point(
         cell,
@@ -141,7 +158,8 @@ function writeScript(
   const removed = script.cell(-Errno.ENOENT);
   const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
   const wakeUp = (prefix: GuardMode, env: readonly CString[]) => {
-    const next = guard ? `${prefix}try` : `${prefix}wake`;
+    const wake = `${prefix}wake`;
+    const next = guard ? `${prefix}try` : proof ? PROOF : wake;
     // Without a working directory Deno would not start: it was removed meanwhile.
     script.step(`${prefix}here`, "getcwd", [cwd, CWD_SIZE], {
       result: where,
@@ -153,14 +171,13 @@ function writeScript(
     script.step(`${prefix}gone`, "differ", gone, { positive: next });
     script.step(`${prefix}leave`, "chdir", [late("/")]);
     guarded?.trial.try(prefix, execute);
-    const wake = `${prefix}wake`;
+    if (!guard && proof) {
+      writeProof(script, proof, late, { file, args, keptFd });
+    }
     execute([wake, `${prefix}kept`], late(env));
     // Nothing can be executed, for now. Whatever woke us is still there then.
-    script.step(`${prefix}wait`, "nanosleep", [second, 0], {
-      failed: wake,
-      zero: wake,
-      positive: wake,
-    });
+    const again = goingOn(guard ? wake : next);
+    script.step(`${prefix}wait`, "nanosleep", [second, 0], again);
   };
   wakeUp("", env);
   if (isGuarded) {

@@ -33,6 +33,7 @@ import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
+import { sayIfKept } from "./waking_proof.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -133,6 +134,7 @@ export function resumeMonitor(
   prepareForSignals: () => void,
 ): Daemon {
   dropRustHandlers();
+  sayIfKept(state);
   const parent = getpid();
   const forked = monitorDaemon(state, imageForDaemons(state.program));
   close(state.signalFd);
@@ -208,6 +210,7 @@ function firstState(
     hungMsg: undefined,
     deadline: undefined,
     backingOffUntil: undefined,
+    showAgain: undefined,
     // Now, and not when it is wanted: then there may be none to be had.
     deadlineFd: timerfd(),
     sleepAfter,

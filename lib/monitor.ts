@@ -8,7 +8,7 @@ import { close } from "../ffi/descriptor.ts";
 import { getpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { becomeSubreaper } from "../ffi/subreaper.ts";
-import { waitReadable } from "../ffi/wait.ts";
+import { bootTime, waitReadable } from "../ffi/wait.ts";
 import { runCrashHook } from "./crash_hook.ts";
 import { collectGarbage } from "./garbage.ts";
 import { reviveLoggers } from "./loggers.ts";
@@ -135,8 +135,10 @@ function waitForEvents(
   turnDue: number | undefined,
 ): void {
   const { signalFd, startupFd, deadline, sleepAfter } = state;
-  // While there is no deadline its timer may be one that has run out.
-  const deadlineFd = deadline === undefined ? -1 : state.deadlineFd;
+  // While it is for nothing the timer may be one that has run out.
+  const deadlineFd = deadline === undefined && state.showAgain === undefined
+    ? -1
+    : state.deadlineFd;
   // Of a daemon that is not its command yet, nothing is asked.
   const readinessFd = startupFd === -1 ? state.readinessFd : -1;
   const messagesFd = startupFd === -1 ? state.messagesFd : -1;
@@ -186,8 +188,12 @@ function waitForEvents(
   else if (said?.works) quiet.note("ping");
   if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
-  // Unless it was another's that has become pointless since we looked.
-  if (ready.includes(deadlineFd) && state.deadline === deadline) {
+  // Unless it was another's that has become pointless since we looked, or only
+  // the monitor's file is to be written again: each turn does that.
+  if (
+    ready.includes(deadlineFd) && deadline !== undefined &&
+    state.deadline === deadline && bootTime() >= deadline
+  ) {
     dispatch(state, { kind: "deadline" });
   }
   // While there are messages left, one may be that it works.

@@ -17,7 +17,7 @@ import {
 import { fstat, rename, unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid } from "../ffi/process.ts";
-import { bootTime } from "../ffi/wait.ts";
+import { bootTime, setTimerfd } from "../ffi/wait.ts";
 import { addFileToUnlink, removeFileToUnlink } from "./fatal_signal.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import {
@@ -92,18 +92,22 @@ export function takeMonitorFile(pidfile: string, overwrite: boolean): number {
 export function keepMonitorFile(state: MonitorState): void {
   const { pidfile, monitorFd } = state;
   if (pidfile === undefined || monitorFd === -1) return;
-  const path = monitorFileOf(pidfile);
   try {
-    if (namesFile(path, fstat(monitorFd))) return;
-    remakeRundirFor(pidfile);
-    const fd = lockNewFile(path, OPTIONS);
-    if (fd === undefined) return;
-    state.monitorFd = fd;
-    close(monitorFd);
+    renewFile(state, pidfile);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    warnNotShown(path, error.message);
+    showLater(state, error);
   }
+}
+
+function renewFile(state: MonitorState, pidfile: string): void {
+  const { monitorFd } = state;
+  const path = monitorFileOf(pidfile);
+  if (namesFile(path, fstat(monitorFd))) return;
+  remakeRundirFor(pidfile);
+  const fd = lockNewFile(path, OPTIONS);
+  if (fd === undefined) return;
+  state.monitorFd = fd;
+  close(monitorFd);
 }
 
 /** Who has the old file keeps its lock, and has no name to remove any more. */
@@ -188,11 +192,14 @@ export function removeStaleMonitorFile(pidfile: string): void {
   if (isOurs(path)) removeIfStale(path);
 }
 
-let hasFailed = false;
+/** When to try again to write, and when at the latest. */
+const SHOW_AGAIN_MS = 1_000;
+const LATEST_SHOW_MS = 60_000;
 
 /**
  * Writes what others see of a monitor, if that has changed. Where it cannot be
- * written the monitor goes on without.
+ * written the monitor goes on without, and tries again: at each turn, and when
+ * some time has passed in which nothing else has come, asleep too.
  *
  * @param state What the monitor knows.
  */
@@ -200,25 +207,57 @@ export function publish(state: MonitorState): void {
   const { pidfile, monitorFd } = state;
   if (pidfile === undefined || monitorFd === -1) return;
   try {
-    const there = writtenRecord(state);
-    const bytes = encodeMonitorRecord(recordOf(state), there.length);
-    const isThere = there.length === bytes.length &&
-      fromBytes(there) === fromBytes(bytes);
-    if (isThere) return;
-    const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
-    if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
+    if (state.showAgain !== undefined) renewFile(state, pidfile);
+    writeRecord(state);
   } catch (error) {
-    if (!(error instanceof LibcError)) throw error;
-    // A start that fails of the same says so itself.
-    if (state.everReady) warnNotShown(monitorFileOf(pidfile), error.message);
+    return showLater(state, error);
   }
+  if (state.showAgain === undefined) return;
+  state.showAgain = undefined;
+  setTimer(state);
+  vlog.info(`${monitorFileOf(pidfile)}: its state is shown again`);
 }
 
-/** Once: it is so for each record. */
-function warnNotShown(path: string, why: string): void {
-  if (hasFailed) return;
-  hasFailed = true;
-  vlog.warn(`${path}: ${why}, its state is not shown`);
+function writeRecord(state: MonitorState): void {
+  const there = writtenRecord(state);
+  const bytes = encodeMonitorRecord(recordOf(state), there.length);
+  const isThere = there.length === bytes.length &&
+    fromBytes(there) === fromBytes(bytes);
+  if (isThere) return;
+  const { monitorFd } = state;
+  const written = sparedOfXfsz(() => writeBeginning(monitorFd, bytes));
+  if (written < bytes.length) throw new LibcError("pwrite", Errno.ENOSPC);
+}
+
+/** Each time takes twice as long, for one that sleeps has to wake up for it. */
+function showLater(state: MonitorState, error: unknown): void {
+  if (!(error instanceof Error)) throw error;
+  const { showAgain, pidfile, everReady } = state;
+  // A start that fails of the same says so itself, and is over soon.
+  if (!everReady) return;
+  if (showAgain === undefined) {
+    vlog.warn(
+      `${monitorFileOf(pidfile!)}: ${error.message}, ` +
+        "its state is not shown, trying again",
+    );
+  }
+  const now = bootTime();
+  if (showAgain === undefined || now >= showAgain.at) {
+    const delay = showAgain === undefined
+      ? SHOW_AGAIN_MS
+      : Math.min(showAgain.delay * 2, LATEST_SHOW_MS);
+    state.showAgain = { at: now + delay, delay };
+  }
+  setTimer(state);
+}
+
+/**
+ * Sets the timer that is the deadline's too, to what comes first of both. A
+ * deadline that comes up later sets it anew, and another turn sets it as here.
+ */
+function setTimer({ deadline, showAgain, deadlineFd }: MonitorState): void {
+  const due = [deadline, showAgain?.at].filter((at) => at !== undefined);
+  if (due.length > 0) setTimerfd(deadlineFd, Math.min(...due));
 }
 
 /**

@@ -231,6 +231,14 @@ export interface StartOutcome {
   readonly text: string | undefined;
 }
 
+/** Something that has failed, and is to be tried again. */
+export interface Retry {
+  /** When, in milliseconds since boot. */
+  readonly at: number;
+  /** How long after it had failed, in milliseconds. */
+  readonly delay: number;
+}
+
 /** All that a monitor knows. Descriptors are those of this process. */
 export interface MonitorState {
   /** Where it is. */
@@ -361,7 +369,12 @@ export interface MonitorState {
   loggers: readonly Logger[];
   /** The monitor's file, whose lock says that it lives; -1 without one. */
   monitorFd: number;
-  /** Read from the deadline on. */
+  /**
+   * When to write to it again, which has failed, if it has: in milliseconds since
+   * boot.
+   */
+  showAgain: Retry | undefined;
+  /** Read from the deadline on, or when it is time to write to that file again. */
   readonly deadlineFd: number;
   /** Sleeps when nothing has happened for so many milliseconds. */
   sleepAfter: number | undefined;

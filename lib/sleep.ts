@@ -51,6 +51,7 @@ import { ERROR_SIGNALS, RESTART_EXIT_CODE } from "./restart.ts";
 import { type SelfImage, selfImage } from "./self_image.ts";
 import { environmentWith, TRIAL_STATUS, type WokenStage } from "./stage.ts";
 import { logState, type Vlog, vlogModule } from "./vlog.ts";
+import { proofOf } from "./waking_proof.ts";
 import { isWatched } from "./watchdog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -111,6 +112,7 @@ export function fallAsleep(
       keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
       ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
       guard: guardOf({ role: "woken", state, keptFd, cwdFd }),
+      proof: proofOf(state, [...inherited, keptFd, cwdFd]),
       pings: pingsOf(state),
     });
     // A limit of file sizes counts for memory too.

@@ -70,6 +70,8 @@ export interface WokenStage {
  */
 export interface TrialStage {
   readonly role: "trial";
+  /** What it is to understand, if that is to be tried too. */
+  readonly state?: MonitorState;
 }
 
 /** The exit status of a program that gets so far; no other is likely to have it. */
@@ -253,7 +255,7 @@ function keep(fds: Record<string, number>): void {
  * @returns JSON.
  */
 export function encodeStage(stage: Stage, from: number): string {
-  const record = stage.role === "woken"
+  const record = "state" in stage && stage.state !== undefined
     ? { ...stage, state: encodeMonitorState(stage.state) }
     : stage;
   return JSON.stringify({ version: VERSION, from, ...record });
@@ -291,7 +293,11 @@ export function decodeStage(text: string): { stage: Stage; from: number } {
 }
 
 function decodeRole(record: Record<string, unknown>): Stage {
-  if (record.role === "trial") return { role: "trial" };
+  if (record.role === "trial") {
+    return record.state === undefined
+      ? { role: "trial" }
+      : { role: "trial", state: decodeState(record.state) };
+  }
   return record.role === "woken" ? decodeWoken(record) : decodeStart(record);
 }
 
@@ -311,12 +317,16 @@ function decodeWoken(
 ): WokenStage {
   if (!isInteger(keptFd, 3)) throw invalid("keptFd is not a descriptor");
   if (!isInteger(cwdFd, 3)) throw invalid("cwdFd is not a descriptor");
+  return { role: "woken", state: decodeState(state), keptFd, cwdFd };
+}
+
+function decodeState(state: unknown): MonitorState {
   try {
     const decoded = decodeMonitorState(state);
     if (decoded.notifyFd !== -1) {
       throw new Error("notifyFd is one, and nobody waits for a monitor asleep");
     }
-    return { role: "woken", state: decoded, keptFd, cwdFd };
+    return decoded;
   } catch (error) {
     if (error instanceof Error) throw invalid(`state: ${error.message}`);
     throw error;

@@ -2,7 +2,7 @@
  * The instructions that `scripts/entry.ts` has run before Rust's runtime, which
  * spoils three things beyond repair by JavaScript: it ignores SIGPIPE, it dies
  * of an argument that is not UTF-8, and of a removed working directory. Without
- * `/proc` it dies, too, and does not say why.
+ * `/proc` it dies, too, and does not say why; without descriptors it panics.
  *
  * So they say that, and end; they note for `ffi/entry_note.ts` what SIGPIPE did;
  * go to `/` if the working directory is gone, and note that; and blank the
@@ -24,6 +24,10 @@ export interface EntryCode {
 
 /** Without it the runtime does not find its program, and says only that. */
 const NO_PROC = "tend: /proc is not mounted here, and tend needs it\n";
+
+/** How many descriptors the runtime opens; it panics where it cannot. */
+const DESCRIPTORS = 10;
+const TOO_FEW = "tend: too few descriptors are free to start (ulimit -n)\n";
 
 /** Text of one byte a character, as instructions have it. */
 function hex(text: string): string {
@@ -67,19 +71,42 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["b8 00000015", "mov $21, %eax"],
       ["0f 05", "syscall"],
       ["85 c0", "test %eax, %eax"],
-      ["74 24", "je mounted"],
+      ["74 5c", "je mounted"],
       // write(2, message), and exit_group(1)
-      ["bf 00000002", "mov $2, %edi"],
-      ["48 8d 35 ffffffaa", "lea message(%rip), %rsi"],
+      ["48 8d 35 ffffffaf", "lea message(%rip), %rsi"],
       ["ba 00000033", "mov $51, %edx"],
+      ["bf 00000002", "say: mov $2, %edi"],
       ["b8 00000001", "mov $1, %eax"],
       ["0f 05", "syscall"],
       ["bf 00000001", "mov $1, %edi"],
       ["b8 000000e7", "mov $231, %eax"],
       ["0f 05", "syscall"],
+      [hex(TOO_FEW), `few: .ascii ${JSON.stringify(TOO_FEW)}`],
+
+      // eventfd2(0, 0), as often as the runtime opens something; close().
+      ["41 ba 0000000a", `mounted: mov $${DESCRIPTORS}, %r10d`],
+      ["31 ff", "open: xor %edi, %edi"],
+      ["31 f6", "xor %esi, %esi"],
+      ["b8 00000122", "mov $290, %eax"],
+      ["0f 05", "syscall"],
+      ["85 c0", "test %eax, %eax"],
+      ["78 1b", "js lacking"],
+      ["50", "push %rax"],
+      ["41 ff ca", "dec %r10d"],
+      ["75 eb", "jnz open"],
+      ["41 ba 0000000a", `mov $${DESCRIPTORS}, %r10d`],
+      ["5f", "close: pop %rdi"],
+      ["b8 00000003", "mov $3, %eax"],
+      ["0f 05", "syscall"],
+      ["41 ff ca", "dec %r10d"],
+      ["75 f3", "jnz close"],
+      ["eb 11", "jmp enough"],
+      ["48 8d 35 ffffff91", "lacking: lea few(%rip), %rsi"],
+      ["ba 00000038", "mov $56, %edx"],
+      ["e9 ffffff6f", "jmp say"],
 
       // The slot is as far from the entry as the note says.
-      ["4c 8d 0d ffffff64", "mounted: lea entry(%rip), %r9"],
+      ["4c 8d 0d fffffeeb", "enough: lea entry(%rip), %r9"],
       ["4d 03 49 10", "add 16(%r9), %r9"],
 
       // rt_sigaction(SIGPIPE, NULL, &old, 8). What is written goes below the
@@ -115,14 +142,14 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["74 12", "je args"],
       // 4 for the slot, and chdir("/").
       ["41 80 09 04", "gone: orb $4, (%r9)"],
-      ["48 8d 3d ffffff07", "lea root(%rip), %rdi"],
+      ["48 8d 3d fffffe8e", "lea root(%rip), %rdi"],
       ["b8 00000050", "mov $80, %eax"],
       ["0f 05", "syscall"],
 
       // All of argv, from the last one: what follows the slash, which is
       // nothing.
       ["48 8b 0c 24", "args: mov (%rsp), %rcx"],
-      ["48 8d 05 fffffef6", "lea root+1(%rip), %rax"],
+      ["48 8d 05 fffffe7d", "lea root+1(%rip), %rax"],
       ["48 ff c9", "next: dec %rcx"],
       ["78 07", "js done"],
       ["48 89 44 cc 08", "mov %rax, 8(%rsp,%rcx,8)"],
@@ -151,19 +178,44 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["d2800002", "mov x2, #0"],
       ["d2800608", "mov x8, #48"],
       ["d4000001", "svc #0"],
-      ["b4000120", "cbz x0, mounted"],
+      ["b40002e0", "cbz x0, mounted"],
       // write(2, message), and exit_group(1)
-      ["d2800040", "mov x0, #2"],
-      ["70fffd41", "adr x1, message"],
+      ["70fffd61", "adr x1, message"],
       ["d2800662", "mov x2, #51"],
+      ["d2800040", "say: mov x0, #2"],
       ["d2800808", "mov x8, #64"],
       ["d4000001", "svc #0"],
       ["d2800020", "mov x0, #1"],
       ["d2800bc8", "mov x8, #94"],
       ["d4000001", "svc #0"],
+      [
+        hex(`${TOO_FEW}`),
+        `few: .ascii ${JSON.stringify(TOO_FEW)}; .balign 4`,
+      ],
+
+      // eventfd2(0, 0), as often as the runtime opens something; close().
+      ["d280014a", `mounted: mov x10, #${DESCRIPTORS}`],
+      ["d2800000", "open: mov x0, #0"],
+      ["d2800001", "mov x1, #0"],
+      ["d2800268", "mov x8, #19"],
+      ["d4000001", "svc #0"],
+      ["b7f80160", "tbnz x0, #63, lacking"],
+      ["f81f0fe0", "str x0, [sp, #-16]!"],
+      ["f100054a", "subs x10, x10, #1"],
+      ["54ffff21", "b.ne open"],
+      ["d280014a", `mov x10, #${DESCRIPTORS}`],
+      ["f84107e0", "close: ldr x0, [sp], #16"],
+      ["d2800728", "mov x8, #57"],
+      ["d4000001", "svc #0"],
+      ["f100054a", "subs x10, x10, #1"],
+      ["54ffff81", "b.ne close"],
+      ["14000004", "b enough"],
+      ["10fffc41", "lacking: adr x1, few"],
+      ["d2800702", "mov x2, #56"],
+      ["17ffffda", "b say"],
 
       // The slot is as far from the entry as the note says.
-      ["10fffb4a", "mounted: adr x10, entry"],
+      ["10fff72a", "enough: adr x10, entry"],
       ["f940094b", "ldr x11, [x10, #16]"],
       ["8b0b014a", "add x10, x10, x11"],
       // What is written goes onto the stack.
@@ -203,7 +255,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["3940014b", "gone: ldrb w11, [x10]"],
       ["321e016b", "orr w11, w11, #4"],
       ["3900014b", "strb w11, [x10]"],
-      ["10fff7c0", "adr x0, root"],
+      ["10fff3a0", "adr x0, root"],
       ["d2800628", "mov x8, #49"],
       ["d4000001", "svc #0"],
 
@@ -212,7 +264,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["914007ff", "args: add sp, sp, #4096"],
       ["f94003eb", "ldr x11, [sp]"],
       ["910023ec", "add x12, sp, #8"],
-      ["30fff70d", "adr x13, root + 1"],
+      ["30fff2ed", "adr x13, root + 1"],
       ["f100056b", "next: subs x11, x11, #1"],
       ["54000064", "b.mi done"],
       ["f82b798d", "str x13, [x12, x11, lsl #3]"],

@@ -8,7 +8,7 @@ import { fromBytes } from "../../ffi/c_string.ts";
 import { exit } from "../fatal_signal.ts";
 import { type Misspelt, UsageError } from "../options.ts";
 import { setProgramName } from "../program_name.ts";
-import { takeStage } from "../stage.ts";
+import { takeStage, TRIAL_STATUS } from "../stage.ts";
 import { VERSION } from "../version.ts";
 import { oneLine, type Vlog, vlogModule } from "../vlog.ts";
 import { writeConsole } from "../vlog_sinks.ts";
@@ -33,6 +33,7 @@ export async function main(): Promise<void> {
   let argv: readonly Uint8Array[] = [];
   try {
     const stage = takeStage();
+    if (stage?.role === "trial") exit(TRIAL_STATUS);
     if (stage?.role === "woken") resume(stage.state);
     argv = readArgs();
     exit(dispatch(argv));

@@ -169,6 +169,18 @@ Deno.test("tend --help fails when its output cannot be written", async () => {
   );
 });
 
+for (const limit of [5, 8, 12]) {
+  Deno.test(`tend says that ${limit} descriptors are too few to start`, async () => {
+    await using box = await Sandbox.create();
+    const script = `ulimit -n ${limit}; exec "$1" --version`;
+    assertEquals(await box.run(["sh", "-c", script, "sh", TEND]), {
+      code: 1,
+      stdout: "",
+      stderr: "tend: too few descriptors are free to start (ulimit -n)\n",
+    });
+  });
+}
+
 for (const option of ["--version", "-V"]) {
   Deno.test(`tend ${option} displays the version`, async () => {
     await using box = await Sandbox.create();

@@ -425,6 +425,30 @@ for (const sleepAfter of ["never", "0"]) {
   });
 }
 
+Deno.test("a logger tells of its trouble once its monitor's signals can be queued", async () => {
+  await using box = await Sandbox.create();
+  await box.tend(
+    ...[...LOGGED, "--stdout=all", "--log-rotate=100,2", "--", ...WRITES_ON],
+  );
+  await loggerOf(box);
+  const monitor = parentOf(box.pidfile("web.pid")!);
+  await box.run(["prlimit", `--pid=${monitor}`, "--sigpending=0:1000"]);
+  const tooMuch = box.path("all.2");
+  await box.until("it rotates", () => box.exists(tooMuch));
+  Deno.removeSync(tooMuch);
+  Deno.mkdirSync(tooMuch);
+  const file = box.path("all");
+  await box.until("it grows", () => Deno.statSync(file).size > 2000);
+  assertEquals(box.read(box.path("log/web.log")), "");
+  await box.run(["prlimit", `--pid=${monitor}`, "--sigpending=1000"]);
+  await logged(box, `WARN|logging to ${file}: rotation failed (`);
+  await box.run(["prlimit", `--pid=${monitor}`, "--sigpending=0:1000"]);
+  Deno.removeSync(tooMuch);
+  await box.until("it rotates again", () => Deno.statSync(file).size < 200);
+  await box.run(["prlimit", `--pid=${monitor}`, "--sigpending=1000"]);
+  await logged(box, `INFO|logging to ${file}: rotation works again\n`);
+});
+
 Deno.test("tend tells that a logger cannot write", async () => {
   await using box = await Sandbox.create();
   const script = `ulimit -f 64; exec ${TEND} ${LOGGED.join(" ")} ` +

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertNotEquals } from "@std/assert/not-equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import {
   logged,
   logOf,
@@ -181,9 +182,9 @@ Deno.test("a monitor that was started through a link follows it", async () => {
   assertEquals(parentOf(await successorOf(daemon, box)), monitor);
 });
 
-Deno.test("an older program refuses a newer record, and the daemon runs on", async () => {
+Deno.test("an older program refuses a newer record, and the monitor goes on with what it was", async () => {
   await using box = await Sandbox.create();
-  install(box);
+  const { inode } = install(box);
   const { daemon, monitor } = await startOwn(box);
   // As a newer version's record is to an older program, so is this one's.
   const said = box.path("said");
@@ -202,16 +203,57 @@ dup3(open("${said}", O_WRONLY), 2, 0);
 execve("${TEND}", ["${TEND}"], newer);
 `,
   );
-  Deno.kill(monitor, "SIGCHLD");
-  await box.until("the monitor has ended", () => !isAlive(monitor));
+  await wakeOnce(box, monitor);
   assertMatch(
     box.read(said) ?? "",
     /^tend: TEND_STAGE is not valid: its version is 99, and this program knows \d+\n$/,
   );
-  // Of a detached monitor that is all that anybody sees.
-  assertMatch(logOf(box), /\|EMER\|TEND_STAGE is not valid: its version is 99/);
-  assertEquals([isAlive(daemon), box.holder("web.pid")], [true, daemon]);
-  assertEquals(box.runFiles(), ["web.pid", "web.pid.monitor"]);
+  assertStringIncludes(logOf(box), DOES_NOT_START);
+  assertEquals(programOf(monitor), inode);
+  Deno.kill(daemon, "SIGSEGV");
+  assertEquals(parentOf(await successorOf(daemon, box)), monitor);
+});
+
+const DOES_NOT_START = "tend: does not start as this monitor, going on with " +
+  "what it was\n";
+
+for (
+  const [what, script] of [
+    ["fails", "#!/bin/sh\nexit 1\n"],
+    ["says nothing of its success", "#!/bin/sh\nexit 0\n"],
+    ["kills itself", "#!/bin/sh\nkill -KILL $$\n"],
+    ["hangs", "#!/bin/sh\nexec sleep 60\n"],
+  ] as const
+) {
+  Deno.test(`a monitor goes on with what it was when what has replaced it ${what}`, async () => {
+    await using box = await Sandbox.create();
+    const { inode } = install(box);
+    const { daemon, monitor } = await startOwn(box);
+    installScript(box, script);
+    Deno.kill(daemon, "SIGSEGV");
+    assertEquals(parentOf(await successorOf(daemon, box)), monitor);
+    await untilAsleep(box, monitor);
+    assertEquals(programOf(monitor), inode);
+    assertStringIncludes(logOf(box), DOES_NOT_START);
+    // And takes the next one that starts.
+    const next = install(box);
+    await wakeOnce(box, monitor);
+    assertEquals(programOf(monitor), next.inode);
+  });
+}
+
+Deno.test("a monitor waits while there is no program that starts", async () => {
+  await using box = await Sandbox.create();
+  const { path, inode } = install(box);
+  const { daemon, monitor } = await startOwn(box);
+  // Into the very file that is kept, too.
+  Deno.writeTextFileSync(path, `#!/bin/sh\necho >>${box.path("tried")}\n`);
+  Deno.kill(daemon, "SIGSEGV");
+  await box.until("it is tried", () => box.exists(box.path("tried")));
+  Deno.copyFileSync(TEND, path);
+  assertEquals(parentOf(await successorOf(daemon, box)), monitor);
+  await untilAsleep(box, monitor);
+  assertEquals(programOf(monitor), inode);
 });
 
 /** A record of the process that starts with it: its pid is put in for OWN. */

@@ -49,6 +49,7 @@ const CALLS: Record<SystemCall, true> = {
   dup3: true,
   prlimit64: true,
   mmap: true,
+  munmap: true,
   ioctl: true,
   fchmod: true,
   clock_gettime: true,

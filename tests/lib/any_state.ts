@@ -166,6 +166,7 @@ export function anyState(random: Random): MonitorState {
       troubles: list(() => ({ kind: number(), text: text() })),
     })),
     monitorFd: random.pick([-1, fd()]),
+    showAgain: maybe(() => ({ at: time(), delay: time() })),
     deadlineFd: fd(),
     sleepAfter: maybe(time),
     program: text(),

@@ -143,6 +143,20 @@ for (const architecture of ARCHITECTURES) {
     },
   });
 
+  Deno.test({
+    name: `replaceEntry() has ${architecture} end without descriptors`,
+    // The emulator has some of its own.
+    ignore: options.ignore || emulator(architecture).length > 0,
+    fn: async () => {
+      for (const [limit, status] of [[4, 1], [12, 1], [24, 9]]) {
+        const { code } = await runProgram(
+          `ulimit -n ${limit}; exec env ${DEFAULT[0]} $0`,
+        );
+        assertEquals(code, status, `${limit}`);
+      }
+    },
+  });
+
   for (const [args, count] of ARGUMENTS) {
     Deno.test({
       name: `replaceEntry() has ${architecture} blank ${count} arguments`,

@@ -51,6 +51,7 @@ const CALLS: Readonly<Record<number, Call>> = {
   82: { name: "rename", errors: [EACCES, ENOSPC, EROFS, EIO] },
   83: { name: "mkdir", errors: [EACCES, ENOSPC, EROFS, ENOMEM] },
   87: { name: "unlink", errors: [EACCES, EROFS, EIO] },
+  91: { name: "fchmod", errors: [Errno.EPERM, EROFS, EIO] },
   89: { name: "readlink", errors: [EACCES, EIO, ENOMEM] },
   112: { name: "setsid", errors: [Errno.EPERM] },
   157: { name: "prctl", errors: [Errno.EPERM] },
@@ -77,6 +78,18 @@ const CALLS: Readonly<Record<number, Call>> = {
   434: { name: "pidfd_open", errors: NO_ROOM },
 };
 
+/**
+ * What else can fail in a logger: it has no runtime that does the same for
+ * purposes of its own, and each call is one of our script's.
+ */
+const LOGGER_CALLS: Readonly<Record<number, Call>> = {
+  9: { name: "mmap", errors: [ENOMEM] },
+  28: { name: "madvise", errors: [EAGAIN] },
+  35: { name: "nanosleep", errors: [EINTR] },
+  // The queue of whoever is told of trouble may be full.
+  424: { name: "pidfd_send_signal", errors: [EAGAIN] },
+};
+
 /** The kernel's names of those that wait for events. */
 export const POLL = 7;
 export const PPOLL = 271;
@@ -89,13 +102,15 @@ const EXIT_GROUP = 231;
  * read, or change what goes with the process: memory, its mask of signals. To
  * be killed before one of them is to be killed before what follows.
  */
-export function matters(number: number): boolean {
-  return number in CALLS || number === EXIT_GROUP;
+export function matters(number: number, isLogger = false): boolean {
+  return number in CALLS || number === EXIT_GROUP ||
+    isLogger && number in LOGGER_CALLS;
 }
 
 /** The name of a call that matters. */
 export function nameOf(number: number): string {
-  return CALLS[number]?.name ?? (number === EXIT_GROUP ? "exit_group" : "?");
+  return CALLS[number]?.name ?? LOGGER_CALLS[number]?.name ??
+    (number === EXIT_GROUP ? "exit_group" : "?");
 }
 
 /** What `fcntl()` can fail with, by its second argument. */
@@ -111,13 +126,16 @@ const FCNTL_ERRORS: Readonly<Record<string, readonly number[]>> = {
  * @param number The call.
  * @param file What its first argument refers to, if that is a descriptor.
  * @param second Its second argument.
+ * @param isLogger Whether a logger makes it.
  */
 export function errorsOf(
   number: number,
   file: string | undefined,
   second: string,
+  isLogger = false,
 ): readonly number[] {
-  const { name, errors } = CALLS[number] ?? { name: "?", errors: [] };
+  const { name, errors } = (isLogger ? LOGGER_CALLS[number] : undefined) ??
+    CALLS[number] ?? { name: "?", errors: [] };
   if (name === "fcntl") return FCNTL_ERRORS[second] ?? [];
   const isDisk = file === undefined || file.startsWith("/");
   const isPipe = file !== undefined && file.startsWith("pipe:");
@@ -127,10 +145,24 @@ export function errorsOf(
   return errors;
 }
 
-/** Calls with a length that may do less than they were asked to. */
-export function mayBeShort(number: number, file: string | undefined): boolean {
+/**
+ * Calls with a length that may do less than they were asked to. What comes through
+ * the pipes of others than loggers is a byte, or a word that is written whole.
+ */
+export function mayBeShort(
+  number: number,
+  file: string | undefined,
+  isLogger = false,
+): boolean {
   return ["read", "write", "pread64", "pwrite64"].includes(nameOf(number)) &&
-    file !== undefined && file.startsWith("/");
+    file !== undefined &&
+    (file.startsWith("/") || isLogger && file.startsWith("pipe:"));
+}
+
+/** The length of such a call instead: a pipe may hold very little. */
+export function lessThan(length: bigint, file: string | undefined): bigint {
+  const half = (length + 1n) / 2n;
+  return file?.startsWith("pipe:") && half > 16n ? 16n : half;
 }
 
 /** Calls whose first argument is a descriptor. */

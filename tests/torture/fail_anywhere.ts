@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { strerror } from "../../ffi/libc.ts";
+import { Errno, strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Made, Plan } from "./life.ts";
 import { sweepRestarts } from "./restart_calls.ts";
@@ -19,6 +19,7 @@ import {
   type Subject,
   type Trial,
   tryLife,
+  WRITING,
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
@@ -29,6 +30,12 @@ const SHARE_OF_LIVES = 0.4;
 const SHARE_OF_READY = 0.15;
 /** For each of two restarts, call by call. */
 const SHARE_OF_RESTARTS = 0.1;
+/** For loggers of one that writes. */
+const SHARE_OF_LOGGERS = 0.2;
+const SHARE_OF_VERBS = 1 - SHARE_OF_LIVES - SHARE_OF_READY -
+  SHARE_OF_LOGGERS - 2 * SHARE_OF_RESTARTS;
+/** So many calls fail while a disk is full. */
+const FULL = 3;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
@@ -59,14 +66,17 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       ...budget,
       seconds: budget.seconds * SHARE_OF_READY,
     }, ["awake"]),
+    ...await failInLoggers({
+      ...budget,
+      seconds: budget.seconds * SHARE_OF_LOGGERS,
+    }),
     ...await failingIn(
       VERB_DEEDS,
       (deed, plan) => tryVerb(deed, "asleep", plan),
       (deed) => `calls of tend ${deed} that fail`,
       {
         ...budget,
-        seconds: budget.seconds *
-          (1 - SHARE_OF_LIVES - SHARE_OF_READY - 2 * SHARE_OF_RESTARTS),
+        seconds: budget.seconds * SHARE_OF_VERBS,
       },
     ),
   ];
@@ -89,8 +99,10 @@ export function failInLives(
   return failingIn(
     sleeps,
     (sleep, plan) => tryLife(subject, sleep, plan),
-    (_, { what }) =>
-      whose !== ""
+    (_, { what, times }) =>
+      times !== undefined
+        ? `a disk that is full for a while${whose}`
+        : whose !== ""
         ? `calls${whose} that fail`
         : typeof what === "number"
         ? `calls that fail: ${strerror(what)}`
@@ -101,6 +113,22 @@ export function failInLives(
     ({ role, file }) =>
       subject === COMMANDED || role !== "monitor" ||
       file?.endsWith(".monitor") !== true,
+  );
+}
+
+/** Lets each call of a logger that rotates fail in each way it can. */
+export function failInLoggers(budget: Budget): Promise<Row[]> {
+  return failingIn(
+    ["asleep"] as const,
+    (sleep, plan) => tryLife(WRITING, sleep, plan),
+    (_, { what, times }) =>
+      what === "half"
+        ? "reads and writes of less by a logger"
+        : times === undefined
+        ? "calls of a logger that fail"
+        : "a logger's disk that is full for a while",
+    budget,
+    ({ role }) => role === "logger",
   );
 }
 
@@ -141,9 +169,17 @@ export function plansOf(
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
     if (role === "waking" || isHandlers(call) || !mayFail(call)) return [];
-    const ways: Plan["what"][] = [...errorsOf(number, file, second)];
-    if (mayBeShort(number, file)) ways.push("half");
-    return ways.map((what) => ({ role, index, what, call: { number, file } }));
+    const isLogger = role === "logger";
+    const ways: Plan["what"][] = [...errorsOf(number, file, second, isLogger)];
+    if (mayBeShort(number, file, isLogger)) ways.push("half");
+    const made = { number, file };
+    return ways.flatMap((what) => [
+      { role, index, what, call: made },
+      // A disk that is full stays so for a while.
+      ...what === Errno.ENOSPC
+        ? [{ role, index, what, call: made, times: FULL }]
+        : [],
+    ]);
   });
 }
 

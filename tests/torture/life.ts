@@ -23,6 +23,7 @@ import { sendRequest } from "../../lib/request.ts";
 import { childrenOf, look } from "../proc.ts";
 import {
   GETCWD,
+  lessThan,
   matters,
   nameOf,
   pathArgument,
@@ -76,6 +77,8 @@ export interface Plan {
   readonly what: "kill" | "half" | "rival" | number;
   /** What is started as the rival, if that is not PROGRAM. */
   readonly rival?: readonly string[];
+  /** To how many calls like it in turn; to one without it. */
+  readonly times?: number;
 }
 
 /** A call that was made. */
@@ -121,6 +124,8 @@ const SIGCHLD = 17;
 
 /** The runtime asks so often for the directory, last before any code of ours. */
 const RUNTIME_GETCWDS = 3;
+/** What `self_daemon.ts` looks for first: `deno run` asks for it less often. */
+const BEGINNING = "/no/such/file/but/it/begins";
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
 /** Only then it gets ready for the next crash, which it need not. */
@@ -145,6 +150,7 @@ class Tracer {
   readonly #deaths: string[] = [];
   #done: Made | undefined;
   #doneAt = 0;
+  #times = 0;
   #stage = 0;
   #code: number | undefined;
   /** What runs in parent, monitor and daemon until that is its command. */
@@ -238,16 +244,21 @@ class Tracer {
       ? timeout < 0n || timeout >= this.#long
       : number === PPOLL && args[2] === 0n;
     if (isForever && pid === this.#monitor) this.#idle = true;
+    const at = pathArgument(number);
+    if (at !== undefined && process.getcwds < RUNTIME_GETCWDS) {
+      if (textAt(pid, args[at]!) === BEGINNING) {
+        process.getcwds = RUNTIME_GETCWDS;
+      }
+    }
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
     const role = isOurs
       ? process.role
       : process.role === "monitor"
       ? "waking"
       : undefined;
-    if (role === undefined || !matters(number)) return;
+    if (role === undefined || !matters(number, role === "logger")) return;
     const index = this.#counts.get(role) ?? 0;
     this.#counts.set(role, index + 1);
-    const at = pathArgument(number);
     const text = at === undefined
       ? args.slice(0, 3).join(" ")
       : textAt(pid, args[at]!);
@@ -257,27 +268,33 @@ class Tracer {
     const second = String(args[1]);
     const made = { role, number, text, file, second, stage: this.#stage };
     const swept = this.#sweep?.at(made);
-    if (swept !== undefined) return this.#do(swept, stop, process);
+    if (swept !== undefined) return this.#do(swept, stop, process, file);
     if (this.sweepPlan !== undefined) return;
     this.#calls.push(made);
     const { plan } = this;
-    if (plan?.role !== role || plan.index !== index) return;
+    if (plan?.role !== role) return;
+    const isNext = this.#done !== undefined && this.#times < (plan.times ?? 1);
+    if (plan.index !== index && !isNext) return;
     if (plan.call !== undefined && !isLike(made, plan.call)) return;
-    this.#done = made;
-    this.#doneAt = this.#stage;
+    this.#times++;
+    if (this.#done === undefined) {
+      this.#done = made;
+      this.#doneAt = this.#stage;
+    }
     this.#over ||= plan.what === "kill";
-    this.#do(plan.what, stop, process);
+    this.#do(plan.what, stop, process, file);
   }
 
   #do(
     what: Plan["what"],
     { pid, number, args }: Stop & { kind: "call" },
     process: Traced,
+    file: string | undefined,
   ): void {
     if (what === "kill") return kill(pid, SIGKILL);
     if (what === "rival") return this.#startRival();
     if (what === "half") {
-      return setThirdArgument(pid, (args[2]! + 1n) / 2n);
+      return setThirdArgument(pid, lessThan(args[2]!, file));
     }
     // A descriptor is closed, whatever that returns.
     if (nameOf(number) !== "close") skipCall(pid);

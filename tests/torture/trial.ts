@@ -18,6 +18,7 @@ import {
 import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { json } from "../verb_calls.ts";
+import { linesLost, troubleUntold, WRITES } from "./written.ts";
 import { nameOf } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
@@ -39,6 +40,12 @@ export interface Subject {
   readonly command: readonly string[];
   /** The processes that are such a daemon. */
   readonly daemons: (box: Sandbox) => number[];
+  /** What does not hold when all is over, besides what all promise. */
+  readonly check?: (
+    box: Sandbox,
+    plan: Plan | undefined,
+    life: Life,
+  ) => string[];
 }
 
 /** A command, by `tend`. */
@@ -60,6 +67,17 @@ export const READY: Subject = {
   ...COMMANDED,
   command: ["--output=out.log", "--ready=fd=3", "--", "/bin/sh", "-c"]
     .concat(`echo >&3; exec 3>&-; exec ${TITLE}`),
+};
+
+/** One whose logger rotates all the while: nothing of its lines may be lost. */
+export const WRITING: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--log-rotate=1k,99", "--", "/bin/sh", "-c"]
+    .concat(`${WRITES}; exec ${TITLE}`),
+  check: (box, plan, life) => [
+    ...linesLost(box),
+    ...troubleUntold(box, plan, life),
+  ],
 };
 
 /** A program that makes itself a daemon: its processes have one title. */
@@ -261,6 +279,7 @@ async function broken(
     nameOf(life.done.number) === "unlink";
   if (isFailure && !mayLeave) failures.push(...temporaryFiles(box));
   failures.push(...await afterwards(box, subject, sleep, daemon));
+  failures.push(...subject.check?.(box, plan, life) ?? []);
   return failures;
 }
 
