@@ -9,10 +9,11 @@
  */
 import { CANNOT_COMPILE, compileSingleThreaded } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
-import { failInLives } from "./fail_anywhere.ts";
-import { killInLives } from "./kill_anywhere.ts";
+import { failuresInLives } from "./fail_anywhere.ts";
+import { killsInLives } from "./kill_anywhere.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { itself } from "./trial.ts";
+import { tryCases } from "./trials.ts";
 
 const PROGRAM = new URL("self_daemon.ts", import.meta.url).pathname;
 const WHOSE = " of a program that is its own daemon";
@@ -22,13 +23,11 @@ export async function library(budget: Budget): Promise<Row[]> {
   if (CANNOT_COMPILE) {
     return [leftOutRow(`kills and failed calls${WHOSE}`, "needs a denort")];
   }
+  const deadline = performance.now() + budget.seconds * 1000;
   await using box = await Sandbox.create();
-  const start = performance.now();
   const subject = itself(await compileSingleThreaded(box, PROGRAM));
-  const spent = (performance.now() - start) / 1000;
-  const share = { ...budget, seconds: (budget.seconds - spent) / 2 };
-  return [
-    ...await killInLives(subject, WHOSE, share),
-    ...await failInLives(subject, WHOSE, share),
-  ];
+  const { rows, cases } = await killsInLives(subject, WHOSE);
+  const all = [...cases, ...await failuresInLives(subject, WHOSE)];
+  const seconds = (deadline - performance.now()) / 1000;
+  return [...rows, ...await tryCases(all, { ...budget, seconds })];
 }

@@ -21,6 +21,7 @@ import { json } from "../verb_calls.ts";
 import { nameOf } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
+import { undisturbed } from "./trials.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** The log of all that live here. */
@@ -35,16 +36,15 @@ export interface Subject {
   readonly program: string;
   /** The last of its options, and what stands behind them. */
   readonly command: readonly string[];
-  /** The processes that are such a daemon. */
-  readonly daemons: (box: Sandbox) => number[];
+  /** Those of a sandbox's processes that are such a daemon. */
+  readonly daemons: (box: Sandbox, pids: readonly number[]) => number[];
 }
 
 /** A command, by `tend`. */
 export const COMMANDED: Subject = {
   program: TEND,
   command: ["--", ...COMMAND],
-  daemons: (box) =>
-    box.processes().filter((pid) => titleIfAlive(pid) === TITLE),
+  daemons: (_, pids) => pids.filter((pid) => titleIfAlive(pid) === TITLE),
 };
 
 /** A command whose output goes to a file, by a logger. */
@@ -138,6 +138,14 @@ export async function tryLife(
   }
   const where = describe(plan, life);
   return { life, failures: failures.map((text) => `${where}: ${text}`) };
+}
+
+/** The life of a daemon that nothing is done to. */
+export function lifeOf(subject: Subject, sleep: Sleep): Promise<Trial> {
+  return undisturbed(
+    startArgs(subject, sleep).join(" "),
+    () => tryLife(subject, sleep, undefined),
+  );
 }
 
 /** What `tend` has said while it was traced. */
@@ -241,7 +249,7 @@ async function broken(
   if (plan === undefined && life.held !== undefined) {
     USUAL.set(start, life.held);
   }
-  const monitor = others(box, daemon ?? 0)[0];
+  const monitor = others(box.processes(), daemon ?? 0)[0];
   const held = plan?.what !== "kill"
     ? (sleep === "awake" ? life.held : undefined)
     : daemon !== undefined && monitor !== undefined
@@ -318,7 +326,7 @@ async function nextStart(
   }
   // A shell comes first where it is to say that it is ready.
   const daemon = await settled(box, subject);
-  if (daemon !== pid || others(box, pid).length > 1) {
+  if (daemon !== pid || others(box.processes(), pid).length > 1) {
     failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);
@@ -336,14 +344,14 @@ export async function settled(
   let alone = { pid: 0, since: 0 };
   await box.until("things have settled", () => {
     const pids = box.processes();
-    const [daemon, ...more] = subject.daemons(box);
+    const [daemon, ...more] = subject.daemons(box, pids);
     if (more.length > 0) {
       throw new Error(`several daemons: ${picture(box)}`);
     }
     if (pids.length === 0) return answer = { daemon: undefined };
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
-    const [monitor, ...strangers] = others(box, daemon);
+    const [monitor, ...strangers] = others(pids, daemon);
     if (monitor === undefined) {
       if (alone.pid !== daemon) alone = { pid: daemon, since: Date.now() };
       return Date.now() - alone.since > LAST_MS && (answer = { daemon });
@@ -362,8 +370,8 @@ export async function settled(
 }
 
 /** All but a daemon and its loggers, which end when nobody writes any more. */
-function others(box: Sandbox, daemon: number): number[] {
-  return box.processes().filter((pid) =>
+function others(pids: readonly number[], daemon: number): number[] {
+  return pids.filter((pid) =>
     pid !== daemon && !titleIfAlive(pid).startsWith("tend: logging to ")
   );
 }
