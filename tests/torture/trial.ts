@@ -77,8 +77,8 @@ const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
 /** A life takes a second; a monitor may wait for ten before it tries again. */
 const PATIENCE_MS = 45_000;
 /**
- * A daemon that was told to end by a monitor that is gone may take so long. One
- * that takes longer is taken for one that was not told.
+ * A daemon that was told to end by a monitor that is gone may take so long, or
+ * one whose caller is gone. One that takes longer is taken for one that stays.
  */
 const LAST_MS = 500;
 /** Of which one is in each stack trace, panic or message of Deno's. */
@@ -210,7 +210,7 @@ async function broken(
   const failures: string[] = [];
   const { code } = life;
   const killed = plan?.what === "kill" ? life.done?.role : undefined;
-  const daemon = await settled(box, subject);
+  const daemon = await settled(box, subject, killed === "parent");
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
@@ -335,13 +335,21 @@ async function nextStart(
   return failures;
 }
 
-/** Waits until nothing changes any more; the daemon, if it runs. */
+/**
+ * Waits until nothing changes any more; the daemon, if it runs.
+ *
+ * @param box Where.
+ * @param subject The daemon.
+ * @param isCallerGone Whether the daemon may be about to see that nobody waits
+ * for it any more, and end.
+ */
 export async function settled(
   box: Sandbox,
   subject: Subject,
+  isCallerGone = false,
 ): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
-  let alone = { pid: 0, since: 0 };
+  let stays = { pid: 0, since: 0 };
   await box.until("things have settled", () => {
     const pids = box.processes();
     const [daemon, ...more] = subject.daemons(box, pids);
@@ -352,10 +360,11 @@ export async function settled(
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
     const [monitor, ...strangers] = others(pids, daemon);
-    if (monitor === undefined) {
-      if (alone.pid !== daemon) alone = { pid: daemon, since: Date.now() };
-      return Date.now() - alone.since > LAST_MS && (answer = { daemon });
+    if (monitor === undefined || isCallerGone) {
+      if (stays.pid !== daemon) stays = { pid: daemon, since: Date.now() };
+      if (Date.now() - stays.since <= LAST_MS) return false;
     }
+    if (monitor === undefined) return answer = { daemon };
     // Once that has handled all that it was asked for, and written so.
     if (strangers.length > 0 || !isIdle(box, monitor)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));

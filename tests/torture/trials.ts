@@ -10,7 +10,7 @@ import type { Trial } from "./trial.ts";
  * So many are tried at once, whoever asks: a machine of few cores is shared with
  * others, and half of a life is waiting.
  */
-const AT_ONCE = 3;
+const AT_ONCE = 4;
 
 /** So many of each row are tried however short the time. */
 const LEAST = 1;
