@@ -4,7 +4,7 @@
  * @module
  */
 import { type CString, cString } from "./c_string.ts";
-import { bind, errno, LibcError } from "./libc.ts";
+import { bind, clearErrno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
   opendir: { parameters: ["buffer" /* const char * */], result: "pointer" },
@@ -20,7 +20,8 @@ const D_NAME = 19;
  *
  * @param path The directory.
  * @returns Its names, without `.` and `..`.
- * @throws {LibcError} `ENOENT`, `EACCES`, `ENOTDIR`.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `ENOTDIR`; `EIO` or `ENOMEM` when not
+ * all of it can be read.
  */
 export function readDirectory(path: CString): string[] {
   const name = cString(path);
@@ -28,11 +29,16 @@ export function readDirectory(path: CString): string[] {
   const directory = opendir(name);
   if (directory === null) throw new LibcError("opendir", errno());
   const names: string[] = [];
+  let why: number;
   for (;;) {
+    // At the end there is no entry either.
+    clearErrno();
     const entry = readdir(directory);
+    why = errno();
     if (entry === null) break;
     names.push(Deno.UnsafePointerView.getCString(entry, D_NAME));
   }
   closedir(directory);
+  if (why !== 0) throw new LibcError("readdir", why);
   return names.filter((name) => name !== "." && name !== "..");
 }

@@ -227,6 +227,15 @@ export function errno(): number {
 }
 
 /**
+ * Sets errno to 0, before a call that changes it when it fails, and has no
+ * other way to say so.
+ */
+export function clearErrno(): void {
+  const address = errnoLibrary.__errno_location()!;
+  new Int32Array(Deno.UnsafePointerView.getArrayBuffer(address, 4))[0] = 0;
+}
+
+/**
  * Text for an errno.
  *
  * @param errno An errno.

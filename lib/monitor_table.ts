@@ -392,7 +392,9 @@ function becameReady(state: MonitorState): void {
   stopRelay();
   if (state.detachError !== undefined) {
     // The daemon has left; it would be lost if we gave up for this.
-    vlog.warn(`${state.detachError}, the monitor holds what the caller gave`);
+    vlog.warn(
+      `${state.detachError}, the monitor may hold what the caller gave`,
+    );
     state.detachError = undefined;
   }
   dropConsole();

@@ -3,12 +3,21 @@
  *
  * @module
  */
-import { close, closesOnExec, dup3, O_CLOEXEC } from "../ffi/descriptor.ts";
+import {
+  close,
+  closesOnExec,
+  dup3,
+  O_CLOEXEC,
+  pipe2,
+} from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { isDuplicate, O_RDWR, open } from "../ffi/file.ts";
 
 const STANDARD_FDS = [0, 1, 2];
+
+/** Deno makes its duplicates when it starts, so none of their numbers is so high. */
+const HIGH_FD = 1024;
 
 /**
  * Puts the standard descriptors on `/dev/null`, and what Deno has duplicated
@@ -18,25 +27,24 @@ const STANDARD_FDS = [0, 1, 2];
  * its writer gets no SIGPIPE. All of Deno's own descriptors are closed on
  * exec, so a duplicate without that is the program's, and stays.
  *
- * This works without a free descriptor, too: who has few of them would wait for
- * ever for the end of our output.
+ * This lets go of them without a free descriptor, without `/proc` and without
+ * `/dev/null`, too: who lacked one would have the caller wait for ever for the
+ * end of our output.
  *
  * @param keep A duplicate that stays for now.
- * @throws {LibcError} When `/dev/null` cannot be opened.
+ * @throws {LibcError} When `/dev/null` cannot be opened. The descriptors then
+ * lead nowhere, if that can be had: reads see the end, writes fail.
  */
 export function closeStandardFds(keep = -1): void {
-  const duplicates = withoutFree(openFds, firstOpenFds).filter((fd) =>
+  const duplicates = openOrLowFds().filter((fd) =>
     fd > 2 && fd !== keep && closesOnExec(fd) &&
     STANDARD_FDS.some((standard) => isDuplicate(fd, standard))
   );
-  const [spare] = duplicates;
-  const devNull = withoutFree(
-    openDevNull,
-    spare === undefined ? undefined : () => openInPlaceOf(spare),
-  );
-  for (const fd of STANDARD_FDS) dup3IfOther(devNull, fd, 0);
-  for (const fd of duplicates) dup3IfOther(devNull, fd, O_CLOEXEC);
-  if (devNull > 2 && !duplicates.includes(devNull)) close(devNull);
+  const { fd: nowhere, failure } = openNowhere(duplicates[0]);
+  for (const fd of STANDARD_FDS) dup3IfOther(nowhere, fd, 0);
+  for (const fd of duplicates) dup3IfOther(nowhere, fd, O_CLOEXEC);
+  if (nowhere > 2 && !duplicates.includes(nowhere)) close(nowhere);
+  if (failure !== undefined) throw failure;
 }
 
 /**
@@ -67,26 +75,46 @@ function openInPlaceOf(duplicate: number): number {
   }
 }
 
-/** Does something that takes a descriptor, or where none is free another thing. */
-function withoutFree<T>(usual: () => T, other: (() => T) | undefined): T {
+/**
+ * Opens `/dev/null`, or what serves for it.
+ *
+ * @param spare A descriptor whose place it may take where no number is free.
+ * @returns It, and why it is another thing, if it is.
+ * @throws {LibcError} When there is neither.
+ */
+function openNowhere(
+  spare: number | undefined,
+): { fd: number; failure?: LibcError } {
   try {
-    return usual();
+    return { fd: openDevNull() };
   } catch (error) {
-    const noneIsFree = error instanceof LibcError &&
-      error.errno === Errno.EMFILE;
-    if (other === undefined || !noneIsFree) throw error;
-    return other();
+    if (!(error instanceof LibcError)) throw error;
+    if (error.errno === Errno.EMFILE && spare !== undefined) {
+      return { fd: openInPlaceOf(spare) };
+    }
+    return { fd: openDeadEnd(error), failure: error };
   }
 }
 
-/**
- * Those up to the first that is free: where none is, all below our limit, and
- * so are all that Deno has made. The caller's may be higher.
- */
-function firstOpenFds(): number[] {
-  const fds: number[] = [];
-  for (let fd = 0; closesOnExec(fd) !== undefined; fd++) fds.push(fd);
-  return fds;
+/** An end of a pipe whose other end nobody has: nobody waits for it. */
+function openDeadEnd(why: LibcError): number {
+  try {
+    const { readFd, writeFd } = pipe2();
+    close(writeFd);
+    return readFd;
+  } catch (error) {
+    throw error instanceof LibcError ? why : error;
+  }
+}
+
+/** Those that are open, or where that cannot be told all that may be Deno's. */
+function openOrLowFds(): number[] {
+  try {
+    return openFds();
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return Array.from({ length: HIGH_FD }, (_, fd) => fd);
+  }
 }
 
 /** `dup3()` refuses to copy a descriptor onto itself. */

@@ -112,7 +112,9 @@ export function signalsIn(pid: number, mask: string): number[] {
 
 /** The processes in whose environment a text stands. */
 export function pidsWithEnvironment(text: string): number[] {
+  const kernels = kernelTasks();
   return pids().filter((pid) => {
+    if (kernels.has(pid)) return false;
     try {
       return environmentOf(pid).includes(text);
     } catch (error) {
@@ -122,6 +124,23 @@ export function pidsWithEnvironment(text: string): number[] {
       throw error;
     }
   });
+}
+
+/**
+ * The kernel's own tasks, where they are seen: to fail to read the environment
+ * of each takes longer than to read those of all processes.
+ */
+function kernelTasks(): Set<number> {
+  try {
+    if (Deno.readTextFileSync("/proc/2/comm") !== "kthreadd\n") {
+      return new Set();
+    }
+    const children = Deno.readTextFileSync("/proc/2/task/2/children");
+    return new Set([2, ...children.trim().split(" ").map(Number)]);
+  } catch (error) {
+    if (isGone(error)) return new Set();
+    throw error;
+  }
 }
 
 /** A process that is just becoming another program has none for a moment. */

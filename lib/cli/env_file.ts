@@ -113,5 +113,8 @@ export function checkVariable(entry: Uint8Array): string | undefined {
   if (!entry.includes(EQUALS)) return "not NAME=VALUE";
   const name = nameOf(entry);
   if (name === "") return "there is no name before =";
-  return /\s/.test(name) ? "there is a blank in the name" : undefined;
+  // A character is a byte here: U+00A0 is half of another letter.
+  return /[ \t\v\f\r\n]/.test(name)
+    ? "there is a blank in the name"
+    : undefined;
 }

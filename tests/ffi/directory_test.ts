@@ -1,10 +1,12 @@
 import { close } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
+import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
 import { readDirectory } from "../../ffi/directory.ts";
 import { O_CREAT, O_WRONLY, open } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { openFdCount } from "../descriptors.ts";
+import { ROOT, runProgram } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
 
@@ -42,6 +44,24 @@ Deno.test("readDirectory() throws ENOTDIR when it is a file", () => {
     LibcError,
     "opendir failed (Not a directory)",
   );
+});
+
+Deno.test("readDirectory() throws what reading fails with, and lists no part", async () => {
+  await using box = await Sandbox.create();
+  const said = await runProgram(
+    box,
+    `import { readDirectory } from "${ROOT}/ffi/directory.ts";
+    console.log(readDirectory(Deno.args[0]));`,
+    {
+      args: [box.dir],
+      under: ["strace", "-f", "-qq", "-o", box.path("trace")].concat(
+        ["-P", box.dir, "-e", "trace=getdents64"],
+        ["-e", "inject=getdents64:error=EIO"],
+      ),
+    },
+  );
+  assertStringIncludes(said.stderr, "readdir failed (Input/output error)");
+  assertEquals([said.code, said.stdout], [1, ""]);
 });
 
 Deno.test("readDirectory() refuses a NUL", () => {

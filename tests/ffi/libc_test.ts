@@ -5,6 +5,7 @@ import { assertThrows } from "@std/assert/throws";
 import {
   bind,
   checked,
+  clearErrno,
   Errno,
   errno,
   LibcError,
@@ -155,6 +156,12 @@ Deno.test("errno() is right however much garbage is collected meanwhile", () => 
     if (result !== -1 || why !== Errno.EBADF) wrong.push(why);
   }
   assertEquals(wrong, []);
+});
+
+Deno.test("clearErrno() leaves errno 0 until a call fails", () => {
+  setErrno(Errno.EBADF);
+  clearErrno();
+  assertEquals(errno(), 0);
 });
 
 Deno.test("bind() asks for --allow-ffi, and for nothing else", async () => {

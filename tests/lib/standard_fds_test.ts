@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert/equals";
-import { ask, ROOT } from "../program.ts";
+import { ask, CANNOT_UNSHARE, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 
 /** A program that says in a file what it sees of its descriptors. */
@@ -134,6 +134,33 @@ Deno.test("closeStandardFds() does its work without a free descriptor", async ()
   assertEquals(own.length > 0, true);
   assertEquals(own.map((fd) => after[fd]), own.map(() => "/dev/null"));
 });
+
+for (const missing of ["/dev", "/proc"]) {
+  Deno.test({
+    name: `closeStandardFds() lets go of the caller's files without ${missing}`,
+    ignore: CANNOT_UNSHARE,
+    fn: async () => {
+      const [isError, left, open] = await say(
+        `
+        import { isDuplicate } from "${ROOT}/ffi/file.ts";
+        const { dup3 } = await import("${ROOT}/ffi/descriptor.ts");
+        const callers = [20, 21, 22];
+        callers.forEach((fd, i) => dup3(i, fd, 0));
+        let isError = false;
+        try { closeStandardFds(); } catch { isError = true; }
+        const left = Array.from({ length: 300 }, (_, fd) => fd).filter((fd) =>
+          !callers.includes(fd) && callers.some((of) => isDuplicate(fd, of)));
+        const open = [0, 1, 2].map((fd) => closesOnExec(fd));
+        say([isError, left, open]);`,
+        `unshare ${
+          Deno.uid() === 0 ? "" : "--user --map-root-user"
+        } --mount sh -c 'mount -t tmpfs tmpfs ${missing}; "$@"' sh "$@"`,
+      );
+      assertEquals(isError, missing === "/dev");
+      assertEquals([left, open], [[], [false, false, false]]);
+    },
+  });
+}
 
 Deno.test("closeInheritedFds() closes what the caller has handed down above 2", async () => {
   const [before, after] = await say(

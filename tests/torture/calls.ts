@@ -34,7 +34,8 @@ const CALLS: Readonly<Record<number, Call>> = {
   17: { name: "pread64", errors: [EINTR, EIO] },
   18: { name: "pwrite64", errors: [EINTR, ENOSPC, EIO] },
   21: { name: "access", errors: [EACCES, EIO, ENOMEM] },
-  33: { name: "dup2", errors: [EINTR, EMFILE] },
+  // Onto one that is open; that takes no number.
+  33: { name: "dup2", errors: [EINTR] },
   41: { name: "socket", errors: [EACCES, ...NO_ROOM] },
   42: { name: "connect", errors: [EACCES, EAGAIN] },
   44: { name: "sendto", errors: [EAGAIN, ENOMEM] },
@@ -68,7 +69,7 @@ const CALLS: Readonly<Record<number, Call>> = {
   283: { name: "timerfd_create", errors: NO_ROOM },
   286: { name: "timerfd_settime", errors: [] },
   289: { name: "signalfd4", errors: NO_ROOM },
-  292: { name: "dup3", errors: [EINTR, EMFILE] },
+  292: { name: "dup3", errors: [EINTR] },
   293: { name: "pipe2", errors: [EMFILE, ENFILE] },
   302: { name: "prlimit64", errors: [Errno.EPERM] },
   319: { name: "memfd_create", errors: [EACCES, ...NO_ROOM] },

@@ -14,9 +14,6 @@ export interface Held {
   readonly files: readonly string[];
 }
 
-/** The output of who starts a daemon. */
-const CALLERS = ["/traced.out", "/traced.err"];
-
 /** Looks at a monitor that waits. */
 export function heldBy(monitor: number): Held {
   return {
@@ -46,9 +43,12 @@ export function leaksOf(
   if (held === undefined || held.asleep !== usual?.asleep) return [];
   const left = [...usual.files];
   const more = held.files.filter((file) => {
-    // It says so where it cannot let go of its caller's.
-    if (CALLERS.includes(file)) return false;
     const at = left.indexOf(file);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  }).filter((file) => {
+    // A dead end, where /dev/null could not be opened.
+    const at = file === "pipe:[N]" ? left.indexOf("/dev/null") : -1;
     if (at >= 0) left.splice(at, 1);
     return at < 0;
   });

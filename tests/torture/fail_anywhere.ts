@@ -14,6 +14,7 @@ import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
+  lifeOf,
   READY,
   type Sleep,
   type Subject,
@@ -22,92 +23,62 @@ import {
   WRITING,
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
-import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
+import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
-/** For lives; the rest is for verbs. */
-const SHARE_OF_LIVES = 0.4;
-/** For lives of one that says when it is ready. */
-const SHARE_OF_READY = 0.15;
 /** For each of two restarts, call by call. */
 const SHARE_OF_RESTARTS = 0.1;
-/** For loggers of one that writes. */
-const SHARE_OF_LOGGERS = 0.2;
-const SHARE_OF_VERBS = 1 - SHARE_OF_LIVES - SHARE_OF_READY -
-  SHARE_OF_LOGGERS - 2 * SHARE_OF_RESTARTS;
 /** So many calls fail while a disk is full. */
 const FULL = 3;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
-  const restarts = { ...budget, seconds: budget.seconds * SHARE_OF_RESTARTS };
-  return [
-    // A command that says when it is ready is not launched, but forked.
-    await sweepRestarts(
-      "each call of a restart that fails, one by one",
-      READY,
-      "fail",
-      ["monitor", "daemon"],
-      restarts,
-    ),
-    await sweepRestarts(
-      "each call of a restart in one go that fails, one by one",
-      COMMANDED,
-      "fail",
-      ["monitor", "daemon"],
-      restarts,
-    ),
-    ...await failInLives(COMMANDED, "", {
-      ...budget,
-      seconds: budget.seconds * SHARE_OF_LIVES,
-    }),
+  const share = (part: number) => ({
+    ...budget,
+    seconds: budget.seconds * part,
+  });
+  const cases = await Promise.all([
+    failuresInLives(COMMANDED, ""),
     // One that wakes up while its daemon is not ready yet would be taken for one
     // that has nothing more to do.
-    ...await failInLives(READY, " of a monitor that waits for readiness", {
-      ...budget,
-      seconds: budget.seconds * SHARE_OF_READY,
-    }, ["awake"]),
-    ...await failInLoggers({
-      ...budget,
-      seconds: budget.seconds * SHARE_OF_LOGGERS,
-    }),
-    ...await failingIn(
+    failuresInLives(READY, " of a monitor that waits for readiness", ["awake"]),
+    failuresOfLoggers(),
+    failuresIn(
       VERB_DEEDS,
-      (deed, plan) => tryVerb(deed, "asleep", plan),
-      (deed) => `calls of tend ${deed} that fail`,
-      {
-        ...budget,
-        seconds: budget.seconds * SHARE_OF_VERBS,
-      },
+      (deed) => lifeOfVerb(deed, "asleep"),
+      (deed, plan) => ({
+        what: `calls of tend ${deed} that fail`,
+        run: () => tryVerb(deed, "asleep", plan),
+      }),
     ),
-  ];
+  ]);
+  return await tryCases(cases.flat(), budget);
 }
 
 /**
- * Lets each call of parent, monitor and daemon fail in each way it can.
+ * The ways in which each call of parent, monitor and daemon can fail.
  *
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.
- * @param budget The budget.
  * @param sleeps Whether their monitors sleep.
  */
-export function failInLives(
+export function failuresInLives(
   subject: Subject,
   whose: string,
-  budget: Budget,
   sleeps: readonly Sleep[] = ["asleep", "awake"],
-): Promise<Row[]> {
-  return failingIn(
+): Promise<Case[]> {
+  return failuresIn(
     sleeps,
-    (sleep, plan) => tryLife(subject, sleep, plan),
-    (_, { what, times }) =>
-      times !== undefined
+    (sleep) => lifeOf(subject, sleep),
+    (sleep, plan) => ({
+      what: plan.times !== undefined
         ? `a disk that is full for a while${whose}`
         : whose !== ""
         ? `calls${whose} that fail`
-        : typeof what === "number"
-        ? `calls that fail: ${strerror(what)}`
+        : typeof plan.what === "number"
+        ? `calls that fail: ${strerror(plan.what)}`
         : "reads and writes of less",
-    budget,
+      run: () => tryLife(subject, sleep, plan),
+    }),
     // Without a command, or before that is ready, the monitor's file alone shows
     // how far a life has come.
     ({ role, file }) =>
@@ -116,53 +87,41 @@ export function failInLives(
   );
 }
 
-/** Lets each call of a logger that rotates fail in each way it can. */
-export function failInLoggers(budget: Budget): Promise<Row[]> {
-  return failingIn(
+/** The ways in which each call of a logger that rotates can fail. */
+function failuresOfLoggers(): Promise<Case[]> {
+  return failuresIn(
     ["asleep"] as const,
-    (sleep, plan) => tryLife(WRITING, sleep, plan),
-    (_, { what, times }) =>
-      what === "half"
+    (sleep) => lifeOf(WRITING, sleep),
+    (sleep, plan) => ({
+      what: plan.what === "half"
         ? "reads and writes of less by a logger"
-        : times === undefined
+        : plan.times === undefined
         ? "calls of a logger that fail"
         : "a logger's disk that is full for a while",
-    budget,
+      run: () => tryLife(WRITING, sleep, plan),
+    }),
     ({ role }) => role === "logger",
   );
 }
 
-/** Sees which calls there are, and has them fail, for as long as there is time. */
-async function failingIn<K>(
+/** Sees which calls there are, and in which ways they can fail. */
+async function failuresIn<K>(
   kinds: readonly K[],
-  run: (kind: K, plan: Plan | undefined) => Promise<Trial>,
-  whatOf: (kind: K, plan: Plan) => string,
-  budget: Budget,
+  trialOf: (kind: K) => Promise<Trial>,
+  caseOf: (kind: K, plan: Plan) => Case,
   mayFail: (call: Made) => boolean = () => true,
-): Promise<Row[]> {
-  const cases: Case[] = [];
-  const start = performance.now();
-  for (const kind of kinds) {
-    const { life, failures } = await run(kind, undefined);
+): Promise<Case[]> {
+  const cases = await Promise.all(kinds.map(async (kind) => {
+    const { life, failures } = await trialOf(kind);
     if (life === undefined || failures.length > 0) {
       throw new Error(failures.join("\n"));
     }
-    cases.push(
-      ...plansOf(life, mayFail).map((plan) => ({
-        what: whatOf(kind, plan),
-        run: () => run(kind, plan),
-      })),
-    );
-  }
-  const seconds = budget.seconds - (performance.now() - start) / 1000;
-  return tryCases(cases, { ...budget, seconds });
+    return plansOf(life, mayFail).map((plan) => caseOf(kind, plan));
+  }));
+  return cases.flat();
 }
 
-/** The ways in which each call of a life can fail. */
-export function plansOf(
-  { calls }: Life,
-  mayFail: (call: Made) => boolean = () => true,
-): Plan[] {
+function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
   const counts = new Map<string, number>();
   return calls.flatMap((call) => {
     const { role, number, file, second } = call;

@@ -12,7 +12,6 @@ import { readRestarting } from "../../lib/cli/restart_options.ts";
 import { runVerb } from "../../lib/cli/run.ts";
 import { optionsOf, parseCall } from "../../lib/cli/verb.ts";
 import { VERBS } from "../../lib/cli/verbs.ts";
-import { parseDuration } from "../../lib/duration.ts";
 import {
   type Option,
   parseOptions,
@@ -20,7 +19,6 @@ import {
   takeOptions,
   UsageError,
 } from "../../lib/options.ts";
-import { parseSignal, signalName } from "../../lib/signal_name.ts";
 import {
   DESTINATIONS,
   levelOf,
@@ -32,35 +30,31 @@ import {
 import type { Budget, Row } from "./row.ts";
 import { fuzzFiles } from "./fuzz_files.ts";
 import { fuzzRecords } from "./fuzz_records.ts";
-import { type Property, tryProperties } from "./properties.ts";
+import { fuzzValues, isTime } from "./fuzz_values.ts";
+import {
+  lostSeeds,
+  nearly,
+  type Property,
+  tryProperties,
+  valueOrError,
+} from "./properties.ts";
 
 /** Tries all that reads what comes from outside. */
 export async function fuzz({ seconds, seed }: Budget): Promise<Row[]> {
   const restored = levelSpecs();
   try {
-    const share = { seconds: seconds / 3, seed };
-    return [
+    const share = { seconds: seconds / 4, seed };
+    const rows = [
       ...await tryProperties(WORDS, share),
+      ...await tryProperties(fuzzValues(), share),
       ...await tryProperties(fuzzRecords(), share),
       ...await fuzzFiles(share),
     ];
+    return [...rows, lostSeeds(rows)];
   } finally {
     setLevels("info");
     restored.forEach(setLevels);
   }
-}
-
-/** Of what words are made that are nearly right. */
-const PIECES = ["-", "--", "=", "", "é", "\u{1f600}", "\ufeff", " ", "0", "\n"];
-
-/** Any word, or one that is nearly one of these. */
-function nearly(words: readonly string[]): fc.Arbitrary<string> {
-  const piece = fc.constantFrom(...words, ...PIECES);
-  return fc.oneof(
-    fc.constantFrom(...words),
-    fc.array(piece, { maxLength: 4 }).map((pieces) => pieces.join("")),
-    fc.string({ unit: "binary", maxLength: 12 }),
-  );
 }
 
 /** An option that a program could have, with a letter of its own or none. */
@@ -125,27 +119,11 @@ const COMMAND_LINE = OPTIONS.chain((options) =>
   })
 );
 
-/** Does what may say that its input is wrong: with that error, and a text. */
-function valueOrError<T>(
-  kind: new (...args: never[]) => Error,
-  make: () => T,
-): T | undefined {
-  try {
-    return make();
-  } catch (error) {
-    assert(error instanceof kind, `it threw ${error}`);
-    assert(error.message !== "");
-    return undefined;
-  }
-}
-
 const RUN_OPTIONS = optionsOf(runVerb);
 const OPTION_WORDS = [...RUN_OPTIONS, ...VERBS.flatMap(optionsOf)]
   .flatMap((
     { name, letter },
   ) => [`--${name}`, ...(letter ? [`-${letter}`] : [])]);
-const TIME_UNITS = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
-const MOST_MS = 3650 * TIME_UNITS.d;
 const RESTART_NAMES = [
   "restart",
   "restart-delay",
@@ -168,9 +146,6 @@ const RESTART_VALUES = [
   "/",
   "1/",
 ];
-const SIGNALS = Array.from({ length: 64 }, (_, i) => i + 1)
-  .filter((signal) => signal !== 32 && signal !== 33);
-
 const WORDS: readonly Property[] = [
   {
     what: "parseOptions() has what was said, and leaves what follows",
@@ -273,77 +248,6 @@ const WORDS: readonly Property[] = [
     ),
   },
   {
-    what: "parseDuration() is the time, whatever its unit",
-    property: fc.property(
-      fc.nat(300_000_000),
-      fc.constantFrom("ms", "s", "m", "h", "d", ""),
-      (number, unit) => {
-        const ms = number * TIME_UNITS[unit as "s" || "s"];
-        const parsed = valueOrError(
-          TypeError,
-          () => parseDuration(`${number}${unit}`),
-        );
-        assertEquals(parsed, ms > MOST_MS ? undefined : ms);
-      },
-    ),
-  },
-  {
-    what: "parseDuration() refuses what is none, or has a whole number of ms",
-    property: fc.property(
-      nearly([
-        "1",
-        ".",
-        "5",
-        "ms",
-        "s",
-        "m",
-        "1e9",
-        "-1",
-        "Infinity",
-        "9".repeat(400),
-      ]),
-      (text) => {
-        const ms = valueOrError(TypeError, () => parseDuration(text));
-        assert(ms === undefined || isTime(ms));
-      },
-    ),
-  },
-  {
-    what: "parseSignal() is the signal of each of its names",
-    property: fc.property(
-      fc.constantFrom(...SIGNALS),
-      fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
-      fc.boolean(),
-      (signal, small, withSig) => {
-        const name = signalName(signal);
-        const text = name.startsWith("SIG")
-          ? [...(withSig ? name : name.slice(3))]
-            .map((c, i) => small[i] ? c.toLowerCase() : c).join("")
-          : signal < 50
-          ? `RTMIN+${signal - 34}`
-          : `RTMAX-${64 - signal}`;
-        assertEquals(parseSignal(text), signal);
-        assertEquals(parseSignal(`${signal}`), signal);
-      },
-    ),
-  },
-  {
-    what: "parseSignal() refuses what is none",
-    property: fc.property(
-      nearly([
-        ...["HUP", "SIG", "TERM", "RTMIN", "RTMAX", "+", "1", "32", "33"],
-        // Letters that become an S or an I when they are made large.
-        ...["\u017fIGHUP", "\u0131NT", "S\u0131GHUP"],
-      ]),
-      (text) => {
-        const signal = valueOrError(TypeError, () => parseSignal(text));
-        if (signal === undefined) return;
-        assert(SIGNALS.includes(signal));
-        assert(/^[\0-\x7f]+$/.test(text), JSON.stringify(text));
-      },
-    ),
-  },
-  {
     what: "setLevels() sets what a spec says, and nothing else",
     property: fc.property(
       fc.option(fc.constantFrom(...MODULES), { nil: undefined }),
@@ -389,7 +293,3 @@ const WORDS: readonly Property[] = [
     ),
   },
 ];
-
-function isTime(ms: number): boolean {
-  return Number.isInteger(ms) && ms >= 0 && ms <= MOST_MS;
-}

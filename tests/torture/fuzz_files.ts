@@ -1,12 +1,14 @@
 /**
- * Files that anybody may have written: pidfiles and monitors' files.
+ * Files that anybody may have written: pidfiles, monitors' files, variables.
  *
  * @module
  */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
 import fc from "fast-check";
 import { Errno } from "../../ffi/libc.ts";
+import { readEnvFile } from "../../lib/cli/env_file.ts";
 import {
   encodeMonitorRecord,
   LARGEST_FILE,
@@ -119,6 +121,37 @@ function pidIn(content: Uint8Array): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
+/** What a file of variables could hold. */
+const VARIABLES = fc.oneof(
+  fc.uint8Array({ maxLength: 100 }),
+  fc.array(
+    fc.oneof(
+      fc.constantFrom(
+        ...["A", "secret", "=", "==", "\n", "\n", "\r\n", "#", " ", "\t"],
+        ...["\0", "\ufeff", '"', "$A", "export ", "\\\n"],
+      ),
+      fc.string({ unit: "binary", maxLength: 5 }),
+    ),
+    { maxLength: 12 },
+  ).map((pieces) => new TextEncoder().encode(pieces.join(""))),
+);
+
+/** The variables in a file, or the number of the first line that is none. */
+function variablesIn(content: Uint8Array): string[] | number {
+  const text = Array.from(content, (byte) => String.fromCharCode(byte)).join(
+    "",
+  );
+  const entries: string[] = [];
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line === "" || line.startsWith("#")) continue;
+    // Blanks of ASCII: the bytes of other letters are no blanks.
+    const isGood = /^[^=\0 \t\v\f\r]+=[^\0]*$/.test(line);
+    if (!isGood) return i + 1;
+    entries.push(line);
+  }
+  return entries;
+}
+
 /** Whether a file begins with something that no daemon writes. */
 function isTextLost(content: Uint8Array): boolean {
   const line = String.fromCharCode(...content.subarray(0, 127)).trimStart()
@@ -126,11 +159,20 @@ function isTextLost(content: Uint8Array): boolean {
   return /[^\s\0\d+-]/.test(line);
 }
 
+/** What may be wrong with a line of variables. */
+const LINE_ERRORS = [
+  "a NUL byte cannot be in a variable",
+  "not NAME=VALUE",
+  "there is no name before =",
+  "there is a blank in the name",
+];
+
 /** Tries files that others have written. */
 export async function fuzzFiles(budget: Budget): Promise<Row[]> {
   await using box = await Sandbox.create();
   setLevels("off");
   const [free, held] = [box.path("free.pid"), box.path("held.pid")];
+  const file = box.path("variables");
   const holder = await holdLock(box, held);
   const properties: Property[] = [
     {
@@ -163,6 +205,28 @@ export async function fuzzFiles(budget: Budget): Promise<Row[]> {
         const removed = { kind: isStale ? "none" : "noPidfile" };
         assertEquals(pidfileState(free, true), removed as PidfileState);
         assertEquals(box.exists(free), !isStale);
+      }),
+    },
+    {
+      what: "readEnvFile() has each line, or names one that is no variable",
+      property: fc.property(VARIABLES, (content) => {
+        Deno.writeFileSync(file, content);
+        const wanted = variablesIn(content);
+        let entries: Uint8Array[];
+        try {
+          entries = readEnvFile(file);
+        } catch (error) {
+          assert(error instanceof Error && typeof wanted === "number");
+          const [, why] = error.message.split(`--env-file=${file}: `);
+          // Nothing of what may be a password.
+          assertMatch(
+            why ?? "",
+            new RegExp(`^line ${wanted}: (?:${LINE_ERRORS.join("|")})$`),
+          );
+          return;
+        }
+        const texts = entries.map((entry) => String.fromCharCode(...entry));
+        assertEquals(texts, wanted);
       }),
     },
     {

@@ -8,36 +8,46 @@ import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
+  lifeOf,
   LOGGED,
   READY,
-  type Sleep,
   type Subject,
   TITLE,
   type Trial,
   tryLife,
 } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
-import { tryVerb, VERB_DEEDS } from "./verb_trial.ts";
+import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
-/** A monitor that is awake takes longer to have nothing more to do. */
-const SHARES: Readonly<Record<Sleep, number>> = { asleep: 0.7, awake: 0.3 };
+/** What kills there are, with the rows of what was seen without any. */
+export interface Kills {
+  readonly rows: readonly Row[];
+  readonly cases: readonly Case[];
+}
+
+/** For each of three restarts, call by call. */
+const SHARE_OF_SWEEP = 0.05;
+
 /** Kills parent, monitor, daemon and logger, and verbs. */
 export async function killAnywhere(budget: Budget): Promise<Row[]> {
   const share = (part: number) => ({
     ...budget,
     seconds: budget.seconds * part,
   });
+  const all = await Promise.all([
+    killsInLives(COMMANDED, ""),
+    killsInLives(LOGGED, " of a command with a logger"),
+    killsOfVerbs(budget.seed),
+  ]);
   return [
-    ...await killInLives(COMMANDED, "", share(0.4)),
-    ...await killInLives(LOGGED, " of a command with a logger", share(0.2)),
-    ...await killVerbs(share(0.25)),
+    ...all.flatMap(({ rows }) => rows),
     // A command that says when it is ready is not launched, but forked.
     await sweepRestarts(
       "SIGKILL to a daemon that is restarted, call by call",
       READY,
       "kill",
       ["daemon"],
-      share(0.05),
+      share(SHARE_OF_SWEEP),
     ),
     await sweepRestarts(
       "SIGKILL to a logger whose daemon is restarted, call by call",
@@ -49,86 +59,83 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
       },
       "kill",
       ["logger"],
-      share(0.05),
+      share(SHARE_OF_SWEEP),
     ),
     await sweepRestarts(
       "SIGKILL to a daemon that is restarted in one go, call by call",
       COMMANDED,
       "kill",
       ["daemon"],
-      share(0.05),
+      share(SHARE_OF_SWEEP),
+    ),
+    ...await tryCases(
+      all.flatMap(({ cases }) => cases),
+      share(1 - 3 * SHARE_OF_SWEEP),
     ),
   ];
 }
 
 /**
- * Kills parent, monitor, daemon and logger, with a monitor that sleeps and one not.
+ * Kills of parent, monitor, daemon and logger, with a monitor that sleeps and one
+ * not.
  *
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.
- * @param budget The budget.
  */
-export async function killInLives(
+export function killsInLives(
   subject: Subject,
   whose: string,
-  budget: Budget,
-): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const sleep of ["asleep", "awake"] as const) {
-    rows.push(
-      ...await killedIn(
+): Promise<Kills> {
+  return together(
+    (["asleep", "awake"] as const).map((sleep) =>
+      killsIn(
         `a life${whose} with a monitor ${sleep}, call by call`,
-        () => tryLife(subject, sleep, undefined),
+        lifeOf(subject, sleep),
         (plan) => ({
           what: `SIGKILL to ${plan.role}${whose}, monitor ${sleep}`,
           run: () => tryLife(subject, sleep, plan),
         }),
-        { ...budget, seconds: budget.seconds * SHARES[sleep] },
-      ),
-    );
-  }
-  return rows;
+      )
+    ),
+  );
 }
 
-async function killVerbs(budget: Budget): Promise<Row[]> {
-  const rows: Row[] = [];
-  const seconds = budget.seconds / VERB_DEEDS.length;
-  for (const [i, deed] of VERB_DEEDS.entries()) {
+function killsOfVerbs(seed: number): Promise<Kills> {
+  return together(VERB_DEEDS.map((deed, i) => {
     // Each has its turn with either kind of monitor.
-    const sleep = (i + budget.seed) % 2 === 0 ? "asleep" : "awake";
-    rows.push(
-      ...await killedIn(
-        `tend ${deed}, monitor ${sleep}, call by call`,
-        () => tryVerb(deed, sleep, undefined),
-        (plan) => ({
-          what: `SIGKILL to tend ${deed}, monitor ${sleep}`,
-          run: () => tryVerb(deed, sleep, plan),
-        }),
-        { ...budget, seconds },
-      ),
+    const sleep = (i + seed) % 2 === 0 ? "asleep" : "awake";
+    return killsIn(
+      `tend ${deed}, monitor ${sleep}, call by call`,
+      lifeOfVerb(deed, sleep),
+      (plan) => ({
+        what: `SIGKILL to tend ${deed}, monitor ${sleep}`,
+        run: () => tryVerb(deed, sleep, plan),
+      }),
     );
-  }
-  return rows;
+  }));
 }
 
-/** Sees which calls there are, and kills at each, for as long as there is time. */
-async function killedIn(
+async function together(kills: readonly Promise<Kills>[]): Promise<Kills> {
+  const all = await Promise.all(kills);
+  return {
+    rows: all.flatMap(({ rows }) => rows),
+    cases: all.flatMap(({ cases }) => cases),
+  };
+}
+
+/** Sees which calls there are: at each there is a kill. */
+async function killsIn(
   what: string,
-  run: () => Promise<Trial>,
+  trial: Promise<Trial>,
   caseOf: (plan: Plan) => Case,
-  budget: Budget,
-): Promise<Row[]> {
-  const start = performance.now();
-  const { life, failures } = await run();
+): Promise<Kills> {
+  const { life, failures } = await trial;
   const held = failures.length === 0 ? 1 : 0;
-  const rows: Row[] = [{ what, tried: 1, held, failures }];
-  if (life === undefined) return rows;
   const counts = new Map<string, number>();
-  const cases = life.calls.map(({ role }) => {
+  const cases = (life?.calls ?? []).map(({ role }) => {
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
     return caseOf({ role, index, what: "kill" });
   });
-  const seconds = budget.seconds - (performance.now() - start) / 1000;
-  return [...rows, ...await tryCases(cases, { ...budget, seconds })];
+  return { rows: [{ what, tried: 1, held, failures }], cases };
 }

@@ -8,10 +8,11 @@
  */
 import { CANNOT_COMPILE, compileSingleThreaded, CONFIG } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
-import { failInLives } from "./fail_anywhere.ts";
-import { killInLives } from "./kill_anywhere.ts";
+import { failuresInLives } from "./fail_anywhere.ts";
+import { killsInLives } from "./kill_anywhere.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { itself } from "./trial.ts";
+import { tryCases } from "./trials.ts";
 
 const PROGRAM = new URL("self_daemon.ts", import.meta.url).pathname;
 const WHOSE = " of a program that is its own daemon";
@@ -23,32 +24,27 @@ const LEAST_SECONDS = 30;
 
 /** Tries a program. */
 export async function library(budget: Budget): Promise<Row[]> {
+  const deadline = performance.now() + budget.seconds * 1000;
   await using box = await Sandbox.create();
-  const start = performance.now();
-  const compiled = CANNOT_COMPILE
-    ? undefined
-    : await compileSingleThreaded(box, PROGRAM);
-  const spent = (performance.now() - start) / 1000;
-  const seconds = budget.seconds - spent;
-  const runs = seconds >= LEAST_SECONDS;
-  const share = { ...budget, seconds: seconds / (runs ? 4 : 2) };
+  const programs: [string, string][] = [];
+  if (!CANNOT_COMPILE) {
+    programs.push([await compileSingleThreaded(box, PROGRAM), WHOSE]);
+  }
+  if (budget.seconds >= LEAST_SECONDS) programs.push([await runner(box), RUN]);
+  const all = await Promise.all(programs.map(async ([program, whose]) => {
+    const subject = itself(program);
+    const { rows, cases } = await killsInLives(subject, whose);
+    const failures = await failuresInLives(subject, whose);
+    return { rows, cases: [...cases, ...failures] };
+  }));
+  const seconds = (deadline - performance.now()) / 1000;
+  const cases = all.flatMap(({ cases }) => cases);
   return [
-    ...compiled === undefined
+    ...CANNOT_COMPILE
       ? [leftOutRow(`kills and failed calls${WHOSE}`, "needs a denort")]
-      : await tryProgram(compiled, WHOSE, share),
-    ...runs ? await tryProgram(await runner(box), RUN, share) : [],
-  ];
-}
-
-async function tryProgram(
-  program: string,
-  whose: string,
-  share: Budget,
-): Promise<Row[]> {
-  const subject = itself(program);
-  return [
-    ...await killInLives(subject, whose, share),
-    ...await failInLives(subject, whose, share),
+      : [],
+    ...all.flatMap(({ rows }) => rows),
+    ...await tryCases(cases, { ...budget, seconds }),
   ];
 }
 

@@ -95,6 +95,7 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
       }
     }),
   );
+  await untilNoServer(box);
   for (const word of words) {
     await rows.alone.attempt(word, () => rivals(box, chance, word));
     await rows.after.attempt(word, () => settle(box, word));
@@ -125,6 +126,23 @@ async function rivals(
   assertEquals(codes.filter((code) => code === 0).length, 1, `${codes}`);
   const name = `${word}.pid`;
   assertEquals(box.holder(name), box.pidfile(name));
+}
+
+/**
+ * Ends the servers of Open vSwitch: their monitors hold nothing, and start them
+ * anew when nobody seems to be there.
+ */
+async function untilNoServer(box: Sandbox): Promise<void> {
+  await box.until("no server of Open vSwitch runs", () => {
+    const servers = box.processes()
+      .filter((pid) =>
+        box.read(`/proc/${pid}/cmdline`)?.startsWith("ovsdb-server")
+      );
+    for (const pid of servers) {
+      send(() => pid, (pidfd) => pidfdSendSignal(pidfd, Signal.SIGTERM));
+    }
+    return servers.length === 0;
+  });
 }
 
 /** Ends all of a pidfile's. */

@@ -88,7 +88,7 @@ async function untilOneRuns(
 ): Promise<void> {
   await box.until("one of them runs, and has the pidfile", () => {
     const holder = box.holder("web.pid");
-    const commands = COMMANDED.daemons(box);
+    const commands = COMMANDED.daemons(box, box.processes());
     if (holder === undefined || box.pidfile("web.pid") !== holder) return false;
     return rival === 0
       ? commands.length === 0

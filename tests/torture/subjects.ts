@@ -9,7 +9,6 @@ import { hostileFiles } from "./hostile_files.ts";
 import { hygiene } from "./hygiene.ts";
 import { killAnywhere } from "./kill_anywhere.ts";
 import { library } from "./library.ts";
-import { loggerLines } from "./logger_lines.ts";
 import { races } from "./races.ts";
 import { rivalRestarts } from "./rival_restarts.ts";
 import { rivalStarts } from "./rival_starts.ts";
@@ -28,8 +27,7 @@ export interface Subject {
 export const SUBJECTS: Readonly<Record<string, Subject>> = {
   hygiene: { run: hygiene, weight: 1 },
   kill: { run: killAnywhere, weight: 8 },
-  fail: { run: failAnywhere, weight: 8 },
-  loggers: { run: loggerLines, weight: 3 },
+  fail: { run: failAnywhere, weight: 11 },
   library: { run: library, weight: 5 },
   rivals: { run: rivals, weight: 5 },
   races: { run: races, weight: 9 },

@@ -23,6 +23,7 @@ import { nameOf } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
 import type { SweepPlan } from "./sweep.ts";
+import { undisturbed } from "./trials.ts";
 
 const LIFE = new URL("life.ts", import.meta.url).pathname;
 /** The log of all that live here. */
@@ -38,8 +39,8 @@ export interface Subject {
   readonly program: string;
   /** The last of its options, and what stands behind them. */
   readonly command: readonly string[];
-  /** The processes that are such a daemon. */
-  readonly daemons: (box: Sandbox) => number[];
+  /** Those of a sandbox's processes that are such a daemon. */
+  readonly daemons: (box: Sandbox, pids: readonly number[]) => number[];
   /** What does not hold when all is over, besides what all promise. */
   readonly check?: (
     box: Sandbox,
@@ -52,8 +53,7 @@ export interface Subject {
 export const COMMANDED: Subject = {
   program: TEND,
   command: ["--", ...COMMAND],
-  daemons: (box) =>
-    box.processes().filter((pid) => titleIfAlive(pid) === TITLE),
+  daemons: (_, pids) => pids.filter((pid) => titleIfAlive(pid) === TITLE),
 };
 
 /** A command whose output goes to a file, by a logger. */
@@ -97,8 +97,8 @@ const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
 /** A life takes a second; a monitor may wait for ten before it tries again. */
 const PATIENCE_MS = 45_000;
 /**
- * A daemon that was told to end by a monitor that is gone may take so long. One
- * that takes longer is taken for one that was not told.
+ * A daemon that was told to end by a monitor that is gone may take so long, or
+ * one whose caller is gone. One that takes longer is taken for one that stays.
  */
 const LAST_MS = 500;
 /**
@@ -161,6 +161,14 @@ export async function tryLife(
   }
   const where = describe(plan, life);
   return { life, failures: failures.map((text) => `${where}: ${text}`) };
+}
+
+/** The life of a daemon that nothing is done to. */
+export function lifeOf(subject: Subject, sleep: Sleep): Promise<Trial> {
+  return undisturbed(
+    startArgs(subject, sleep).join(" "),
+    () => tryLife(subject, sleep, undefined),
+  );
 }
 
 /** What `tend` has said while it was traced. */
@@ -227,7 +235,7 @@ async function broken(
   const failures: string[] = [];
   const { code } = life;
   const killed = plan?.what === "kill" ? life.done?.role : undefined;
-  const daemon = await settled(box, subject);
+  const daemon = await settled(box, subject, killed === "parent");
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
@@ -266,7 +274,7 @@ async function broken(
   if (plan === undefined && life.held !== undefined) {
     USUAL.set(start, life.held);
   }
-  const monitor = others(box, daemon ?? 0)[0];
+  const monitor = others(box.processes(), daemon ?? 0)[0];
   const held = plan?.what !== "kill"
     ? (sleep === "awake" ? life.held : undefined)
     : daemon !== undefined && monitor !== undefined
@@ -347,7 +355,7 @@ async function nextStart(
   }
   // A shell comes first where it is to say that it is ready.
   const daemon = await settled(box, subject);
-  if (daemon !== pid || others(box, pid).length > 1) {
+  if (daemon !== pid || others(box.processes(), pid).length > 1) {
     failures.push(`not one daemon: ${picture(box)}`);
   }
   await stop(box, pid);
@@ -356,27 +364,36 @@ async function nextStart(
   return failures;
 }
 
-/** Waits until nothing changes any more; the daemon, if it runs. */
+/**
+ * Waits until nothing changes any more; the daemon, if it runs.
+ *
+ * @param box Where.
+ * @param subject The daemon.
+ * @param isCallerGone Whether the daemon may be about to see that nobody waits
+ * for it any more, and end.
+ */
 export async function settled(
   box: Sandbox,
   subject: Subject,
+  isCallerGone = false,
 ): Promise<number | undefined> {
   let answer: { daemon: number | undefined } | undefined;
-  let alone = { pid: 0, since: 0 };
+  let stays = { pid: 0, since: 0 };
   await box.until("things have settled", () => {
     const pids = box.processes();
-    const [daemon, ...more] = subject.daemons(box);
+    const [daemon, ...more] = subject.daemons(box, pids);
     if (more.length > 0) {
       throw new Error(`several daemons: ${picture(box)}`);
     }
     if (pids.length === 0) return answer = { daemon: undefined };
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
-    const [monitor, ...strangers] = others(box, daemon);
-    if (monitor === undefined) {
-      if (alone.pid !== daemon) alone = { pid: daemon, since: Date.now() };
-      return Date.now() - alone.since > LAST_MS && (answer = { daemon });
+    const [monitor, ...strangers] = others(pids, daemon);
+    if (monitor === undefined || isCallerGone) {
+      if (stays.pid !== daemon) stays = { pid: daemon, since: Date.now() };
+      if (Date.now() - stays.since <= LAST_MS) return false;
     }
+    if (monitor === undefined) return answer = { daemon };
     // Once that has handled all that it was asked for, and written so.
     if (strangers.length > 0 || !isIdle(box, monitor)) return false;
     const file = readMonitorFile(box.runPath("web.pid"));
@@ -391,8 +408,8 @@ export async function settled(
 }
 
 /** All but a daemon and its loggers, which end when nobody writes any more. */
-function others(box: Sandbox, daemon: number): number[] {
-  return box.processes().filter((pid) =>
+function others(pids: readonly number[], daemon: number): number[] {
+  return pids.filter((pid) =>
     pid !== daemon && !titleIfAlive(pid).startsWith("tend: logging to ")
   );
 }

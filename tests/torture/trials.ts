@@ -6,8 +6,11 @@
 import type { Budget, Row } from "./row.ts";
 import type { Trial } from "./trial.ts";
 
-/** A machine of few cores is shared with others; most of a life is waiting. */
-const AT_ONCE = 3;
+/**
+ * So many are tried at once, whoever asks: a machine of few cores is shared with
+ * others, and half of a life is waiting.
+ */
+const AT_ONCE = 4;
 
 /** So many of each row are tried however short the time. */
 const LEAST = 1;
@@ -19,9 +22,21 @@ export interface Case {
   readonly run: () => Promise<Trial>;
 }
 
+/** A row of the table in the making. */
+interface Making {
+  /** What is not tried yet. */
+  readonly left: Case[];
+  readonly all: number;
+  /** How many were tried, or are right now. */
+  begun: number;
+  tried: number;
+  readonly failures: string[][];
+}
+
 /**
- * Tries cases in random order, until there are none or no more time. However
- * short that is, there are {@linkcode LEAST} of each row.
+ * Tries cases in random order, those of the row that was tried least first,
+ * until there are none or no more time. However short that is, there are
+ * {@linkcode LEAST} of each row.
  *
  * @param cases What there is to be tried.
  * @param budget How long, and which order.
@@ -32,43 +47,83 @@ export async function tryCases(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
   const deadline = performance.now() + seconds * 1000;
-  const left = shuffled(cases, seed);
-  const all = new Map<string, number>();
-  for (const { what } of cases) all.set(what, (all.get(what) ?? 0) + 1);
-  /** Of those that are tried right now, too. */
-  const begun = new Map<string, number>();
-  const begin = (what: string, by: 1 | -1) =>
-    begun.set(what, (begun.get(what) ?? 0) + by);
-  const draw = (): Case | undefined => {
-    const isDue = ({ what }: Case) => (begun.get(what) ?? 0) < LEAST;
-    const due = left.findLastIndex(isDue);
-    if (due >= 0) return left.splice(due, 1)[0];
-    return performance.now() < deadline ? left.pop() : undefined;
+  const rows = new Map<string, Making>();
+  for (const [what, own] of Map.groupBy(cases, ({ what }) => what)) {
+    rows.set(what, {
+      left: shuffled(own, seed),
+      all: own.length,
+      begun: 0,
+      tried: 0,
+      failures: [],
+    });
+  }
+  const draw = (): Making | undefined => {
+    const least = [...rows.values()].filter(({ left }) => left.length > 0)
+      .sort((a, b) => a.begun - b.begun)[0];
+    return least === undefined || least.begun < LEAST ||
+        performance.now() < deadline
+      ? least
+      : undefined;
   };
-  const counts = new Map<string, { tried: number; failures: string[][] }>();
-  const work = async () => {
-    for (;;) {
-      const next = draw();
-      if (next === undefined) return;
-      begin(next.what, 1);
-      const { life, failures } = await next.run();
-      // A call that was not made this time: threads and timers differ.
-      if (failures.length === 0 && life?.done === undefined) {
-        begin(next.what, -1);
-        continue;
-      }
-      const count = counts.get(next.what) ?? { tried: 0, failures: [] };
-      counts.set(next.what, count);
-      count.tried++;
-      if (failures.length > 0) count.failures.push([...failures]);
+  const tryNext = async (): Promise<boolean> => {
+    const row = draw();
+    if (row === undefined) return false;
+    row.begun++;
+    const { life, failures } = await row.left.pop()!.run();
+    // A call that was not made this time: threads and timers differ.
+    if (failures.length === 0 && life?.done === undefined) {
+      row.begun--;
+    } else {
+      row.tried++;
+      if (failures.length > 0) row.failures.push([...failures]);
     }
+    return true;
+  };
+  const work = async () => {
+    while (await inTurn(tryNext));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return [...all].map(([what, all]) => {
-    const { tried, failures } = counts.get(what) ?? { tried: 0, failures: [] };
-    const held = tried - failures.length;
-    return { what, tried, all, held, failures: failures.flat() };
-  });
+  return [...rows].map(([what, { tried, all, failures }]) => ({
+    what,
+    tried,
+    all,
+    held: tried - failures.length,
+    failures: failures.flat(),
+  }));
+}
+
+const UNDISTURBED = new Map<string, Promise<Trial>>();
+
+/**
+ * What is seen when nothing is done: once, for all that want to know which calls
+ * there are.
+ *
+ * @param what What is looked at, in words that nothing else has.
+ * @param run Looks at it.
+ */
+export function undisturbed(
+  what: string,
+  run: () => Promise<Trial>,
+): Promise<Trial> {
+  const trial = UNDISTURBED.get(what) ?? inTurn(run);
+  UNDISTURBED.set(what, trial);
+  return trial;
+}
+
+let free = AT_ONCE;
+const waiting: (() => void)[] = [];
+
+/** Runs something when fewer than {@linkcode AT_ONCE} others run. */
+async function inTurn<T>(run: () => Promise<T>): Promise<T> {
+  if (free > 0) free--;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    return await run();
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) free++;
+    else next();
+  }
 }
 
 /** Fisher and Yates, with mulberry32. */

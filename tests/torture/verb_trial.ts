@@ -24,6 +24,7 @@ import {
   startArgs,
   type Trial,
 } from "./trial.ts";
+import { undisturbed } from "./trials.ts";
 
 /** What a verb is to do to a daemon. */
 interface Deed {
@@ -115,6 +116,14 @@ export async function tryVerb(
   }
   const where = `${describe(plan, life)}, ${deed}, monitor ${sleep}`;
   return { life, failures: failures.map((text) => `${where}: ${text}`) };
+}
+
+/** A verb that nothing is done to. */
+export function lifeOfVerb(deed: VerbDeed, sleep: Sleep): Promise<Trial> {
+  return undisturbed(
+    `tend ${deed}, monitor ${sleep}`,
+    () => tryVerb(deed, sleep, undefined),
+  );
 }
 
 function broken(

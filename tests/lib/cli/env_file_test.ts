@@ -24,6 +24,11 @@ Deno.test("readEnvFile() takes a last line without an end, and a file without li
   assertEquals(await read(""), []);
 });
 
+Deno.test("readEnvFile() takes names of any letters", async () => {
+  // Among the bytes of these are some that are blanks in Latin-1.
+  assertEquals(await read("à=1\nÅ=2\n"), ["à=1", "Å=2"]);
+});
+
 for (
   const [text, why] of [
     ["A=1\nB\n", "line 2: not NAME=VALUE"],
