@@ -51,7 +51,24 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       }),
     ),
   ]);
-  return await tryCases(cases.flat(), budget);
+  return [
+    // A command that says when it is ready is not launched, but forked.
+    await sweepRestarts(
+      "each call of a restart that fails, one by one",
+      READY,
+      "fail",
+      ["monitor", "daemon"],
+      share(SHARE_OF_RESTARTS),
+    ),
+    await sweepRestarts(
+      "each call of a restart in one go that fails, one by one",
+      COMMANDED,
+      "fail",
+      ["monitor", "daemon"],
+      share(SHARE_OF_RESTARTS),
+    ),
+    ...await tryCases(cases.flat(), share(1 - 2 * SHARE_OF_RESTARTS)),
+  ];
 }
 
 /**
