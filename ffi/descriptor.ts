@@ -1,5 +1,5 @@
 /**
- * Descriptors: reading, writing, duplicating them.
+ * Descriptors: reading, writing, changing them.
  *
  * @module
  */
@@ -36,7 +36,6 @@ const libc = bind({
     ],
     result: "i64", // ssize_t
   },
-  dup3: { parameters: ["i32", "i32", "i32" /* int flags */], result: "i32" },
   fcntl: {
     parameters: ["i32", /* int fd */ "i32", /* int cmd */ "i32" /* int arg */],
     result: "i32",
@@ -52,15 +51,12 @@ const libc = bind({
   ftruncate: { parameters: ["i32", /* int fd */ "i64"], result: "i32" },
 });
 
-export const F_DUPFD = 0;
 const F_GETFD = 1;
 const F_SETFD = 2;
 const F_GETFL = 3;
 export const F_SETFL = 4;
-const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
 const O_NONBLOCK = 0o4000;
-const STDERR = 2;
 
 /** Closed on exec. */
 export const O_CLOEXEC = 0o2000000;
@@ -188,49 +184,6 @@ export function writeBeginning(
     "pwrite",
     () => libc.pwrite(fd, bytes, BigInt(bytes.length), 0n),
   );
-}
-
-/**
- * Duplicates a descriptor to the lowest free number from `from` on.
- *
- * @param fd The descriptor.
- * @param from The lowest number to take.
- * @param closeOnExec Whether the new one is closed on exec.
- * @returns The new descriptor.
- * @throws {LibcError} `EBADF`, `EMFILE`; `EINVAL` when `from` is above the
- * limit of open files.
- */
-export function dupFrom(
-  fd: number,
-  from: number,
-  closeOnExec: boolean,
-): number {
-  const command = closeOnExec ? F_DUPFD_CLOEXEC : F_DUPFD;
-  return checked("fcntl(F_DUPFD)", libc.fcntl(fd, command, from));
-}
-
-/**
- * Has the kernel make its table of this process's descriptors large enough for
- * a number, which costs nothing while the process has one thread. With more of
- * them it waits until every processor has let go of the old table: 5 to 20 ms.
- *
- * @param fd The number. Above the limit of open files there is no room for it.
- */
-export function makeRoomFor(fd: number): void {
-  const copy = libc.fcntl(STDERR, F_DUPFD_CLOEXEC, fd);
-  if (copy !== -1) close(copy);
-}
-
-/**
- * Makes one descriptor refer to the file of another; what it was is closed.
- *
- * @param fd The descriptor to copy.
- * @param onto The number that the copy gets. Must not be `fd`.
- * @param flags `O_CLOEXEC` or 0.
- * @throws {LibcError} `EBADF`, `EINVAL`.
- */
-export function dup3(fd: number, onto: number, flags: number): void {
-  uninterrupted("dup3", () => libc.dup3(fd, onto, flags));
 }
 
 /**

@@ -1,12 +1,17 @@
 /**
- * Listing directories; `Deno.readDirSync` of `/proc` wants every permission.
+ * Making and listing directories; `Deno.readDirSync` of `/proc` wants every
+ * permission.
  *
  * @module
  */
 import { type CString, cString } from "./c_string.ts";
-import { bind, clearErrno, errno, LibcError } from "./libc.ts";
+import { bind, checked, clearErrno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
+  mkdir: {
+    parameters: ["buffer", /* const char * */ "u32" /* mode_t */],
+    result: "i32",
+  },
   opendir: { parameters: ["buffer" /* const char * */], result: "pointer" },
   readdir: { parameters: ["pointer" /* DIR * */], result: "pointer" },
   closedir: { parameters: ["pointer" /* DIR * */], result: "i32" },
@@ -14,6 +19,18 @@ const libc = bind({
 
 /** Where the name starts in `struct dirent`, the same on both architectures. */
 const D_NAME = 19;
+
+/**
+ * Makes a directory.
+ *
+ * @param path Its name.
+ * @param mode Its permission bits, less the umask.
+ * @throws {LibcError} `EEXIST`, `ENOENT`, `EACCES`.
+ */
+export function mkdir(path: CString, mode: number): void {
+  const name = cString(path);
+  checked("mkdir", libc.mkdir(name, mode));
+}
 
 /**
  * Lists a directory.

@@ -4,7 +4,8 @@
  * @module
  */
 import { type CString, cString, CStringArray, fromBytes } from "./c_string.ts";
-import { readFile, statFile } from "./file.ts";
+import { readFile } from "./file.ts";
+import { statFile } from "./file_stat.ts";
 import {
   bind,
   checked,

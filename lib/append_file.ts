@@ -6,13 +6,13 @@
 import type { CString } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
 import {
-  fstat,
   O_APPEND,
   O_CREAT,
   O_NOCTTY,
   O_NONBLOCK,
   O_WRONLY,
 } from "../ffi/file.ts";
+import { fstat } from "../ffi/file_stat.ts";
 import { ForeignFileError, foreignness, openOwnWay } from "./foreign_file.ts";
 
 /** Permission bits of a new file, less the umask. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { checkExecutable } from "../ffi/access.ts";
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
 import { environment } from "../ffi/environment.ts";
-import { checkExecutable } from "../ffi/file.ts";
 import { keeperImage } from "../ffi/keeper.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { memfdProgram } from "../ffi/memfd.ts";

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { close, makeRoomFor } from "../ffi/descriptor.ts";
+import { close } from "../ffi/descriptor.ts";
+import { makeRoomFor } from "../ffi/duplicate.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { execve, getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";

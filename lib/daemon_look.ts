@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { isThere } from "../ffi/access.ts";
 import { close } from "../ffi/descriptor.ts";
-import { isThere, O_RDONLY } from "../ffi/file.ts";
+import { O_RDONLY } from "../ffi/file.ts";
 import { Errno, LibcError, strerror } from "../ffi/libc.ts";
 import { waitReadable } from "../ffi/wait.ts";
 import { checkOnlyName } from "./foreign_file.ts";

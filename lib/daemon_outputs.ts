@@ -4,7 +4,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { fstat } from "../ffi/file.ts";
+import { fstat } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 import { waitReadable } from "../ffi/wait.ts";

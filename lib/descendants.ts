@@ -11,7 +11,8 @@
  *
  * @module
  */
-import { close, dupFrom } from "../ffi/descriptor.ts";
+import { close } from "../ffi/descriptor.ts";
+import { dupFrom } from "../ffi/duplicate.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid, isChild } from "../ffi/process.ts";
 import { readProcess } from "../ffi/process_table.ts";

@@ -7,8 +7,10 @@ import { isAbsolute } from "@std/path/is-absolute";
 import { join } from "@std/path/join";
 import { resolve } from "@std/path/resolve";
 import { fromUtf8 } from "../ffi/c_string.ts";
+import { mkdir } from "../ffi/directory.ts";
 import { getenv } from "../ffi/environment.ts";
-import { isDirectory, mkdir, statFile, umask } from "../ffi/file.ts";
+import { umask } from "../ffi/file.ts";
+import { isDirectory, statFile } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 

@@ -8,7 +8,7 @@
  * @module
  */
 import { fromBytes } from "../ffi/c_string.ts";
-import { absolutePath, unlink } from "../ffi/file.ts";
+import { unlink } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { exitNow } from "../ffi/process.ts";
 import {
@@ -20,6 +20,7 @@ import {
   Signal,
   takePendingSignal,
 } from "../ffi/signal.ts";
+import { absolutePath } from "../ffi/working_directory.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import { refuseWorker } from "./worker.ts";
 

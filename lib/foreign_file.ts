@@ -10,18 +10,14 @@
  */
 import { type CString, toBytes } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
+import { O_NOFOLLOW, O_PATH, open, readLinkAt, SLASH } from "../ffi/file.ts";
 import {
   type FileStat,
   fstat,
   isRegularFile,
   isSymbolicLink,
-  O_NOFOLLOW,
-  O_PATH,
-  open,
-  readLinkAt,
-  SLASH,
   statFile,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { geteuid } from "../ffi/user.ts";
 

@@ -7,18 +7,16 @@
  *
  * @module
  */
+import { isThere } from "../ffi/access.ts";
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, readAt } from "../ffi/descriptor.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY } from "../ffi/file.ts";
 import {
   type FileStat,
   fstat,
   isRegularFile,
-  isThere,
-  O_NOCTTY,
-  O_NONBLOCK,
-  O_RDONLY,
   statFile,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
 import { foreignness, openOwnWay } from "./foreign_file.ts";

@@ -14,7 +14,8 @@ import {
   type Cell,
   type Place,
 } from "../ffi/call_script.ts";
-import { F_DUPFD, F_SETFL, O_CLOEXEC } from "../ffi/descriptor.ts";
+import { F_SETFL, O_CLOEXEC } from "../ffi/descriptor.ts";
+import { F_DUPFD } from "../ffi/duplicate.ts";
 import {
   AT_FDCWD,
   O_APPEND,

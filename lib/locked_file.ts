@@ -4,11 +4,9 @@
  *
  * @module
  */
-import { close, dupFrom } from "../ffi/descriptor.ts";
+import { close } from "../ffi/descriptor.ts";
+import { dupFrom } from "../ffi/duplicate.ts";
 import {
-  type FileStat,
-  fstat,
-  isRegularFile,
   O_CREAT,
   O_EXCL,
   O_NOCTTY,
@@ -17,6 +15,7 @@ import {
   O_RDWR,
   open,
 } from "../ffi/file.ts";
+import { type FileStat, fstat, isRegularFile } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlSetlk } from "../ffi/lock.ts";
 import { geteuid } from "../ffi/user.ts";

@@ -8,19 +8,17 @@
  *
  * @module
  */
+import { isThere } from "../ffi/access.ts";
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, readAt } from "../ffi/descriptor.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY } from "../ffi/file.ts";
 import {
   type FileStat,
   fstat,
   isRegularFile,
   isSameFile,
-  isThere,
-  O_NOCTTY,
-  O_NONBLOCK,
-  O_RDONLY,
   statFile,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openOwnWay } from "./foreign_file.ts";
 

@@ -10,7 +10,7 @@
  * @module
  */
 import { close, readIfAny } from "../ffi/descriptor.ts";
-import { type FileStat, isSameFile, statFile } from "../ffi/file.ts";
+import { type FileStat, isSameFile, statFile } from "../ffi/file_stat.ts";
 import {
   inotifyAddWrites,
   inotifyArrivals,

@@ -22,7 +22,8 @@ import {
   readIfAny,
   setNonBlocking,
 } from "../ffi/descriptor.ts";
-import { readLink, statFile } from "../ffi/file.ts";
+import { readLink } from "../ffi/file.ts";
+import { statFile } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
 import { TAG_STEP } from "../ffi/log_trouble.ts";

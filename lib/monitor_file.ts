@@ -12,13 +12,13 @@
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, readBeginning } from "../ffi/descriptor.ts";
 import {
-  isRegular,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
   openIfThere,
 } from "../ffi/file.ts";
+import { isRegular } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
 import { namespacePids } from "../ffi/process.ts";

@@ -14,7 +14,8 @@ import {
   readBeginning,
   writeBeginning,
 } from "../ffi/descriptor.ts";
-import { fstat, rename, unlink } from "../ffi/file.ts";
+import { rename, unlink } from "../ffi/file.ts";
+import { fstat } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid } from "../ffi/process.ts";
 import { bootTime, setTimerfd } from "../ffi/wait.ts";

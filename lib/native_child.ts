@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { close, dup3, setCloseOnExec } from "../ffi/descriptor.ts";
-import { chdir, O_RDWR, open } from "../ffi/file.ts";
+import { close, setCloseOnExec } from "../ffi/descriptor.ts";
+import { dup3 } from "../ffi/duplicate.ts";
+import { O_RDWR, open } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { exitNow } from "../ffi/process.ts";
+import { chdir } from "../ffi/working_directory.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import { forkForStartup, readStartup } from "./startup.ts";
 

@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { checkMayMakeFiles, checkMayWrite } from "../ffi/access.ts";
 import { fromBytes, toBytes } from "../ffi/c_string.ts";
-import { close, dup3, setBlocking } from "../ffi/descriptor.ts";
+import { close, setBlocking } from "../ffi/descriptor.ts";
+import { dup3 } from "../ffi/duplicate.ts";
+import { SLASH } from "../ffi/file.ts";
 import {
-  checkMayMakeFiles,
-  checkMayWrite,
   type FileStat,
   fstat,
   isDirectory,
@@ -17,9 +18,8 @@ import {
   isSameFile,
   isSymbolicLink,
   lstatFile,
-  SLASH,
   statFile,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { openForAppending } from "./append_file.ts";
 import { foreignness } from "./foreign_file.ts";

@@ -9,16 +9,12 @@
  * @module
  */
 import { awaitOther } from "./pidfile_contention.ts";
+import { isThere } from "../ffi/access.ts";
 import { ftruncate, writeFully } from "../ffi/descriptor.ts";
 import { dirname } from "@std/path/dirname";
 import { isAbsolute } from "@std/path/is-absolute";
-import {
-  isRegularFile,
-  isThere,
-  lstatFile,
-  O_APPEND,
-  rename,
-} from "../ffi/file.ts";
+import { O_APPEND, rename } from "../ffi/file.ts";
+import { isRegularFile, lstatFile } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid } from "../ffi/process.ts";
 import { geteuid } from "../ffi/user.ts";

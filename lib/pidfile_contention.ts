@@ -5,7 +5,8 @@
  */
 import { dirname } from "@std/path/dirname";
 import { close } from "../ffi/descriptor.ts";
-import { fstat, isRegularFile, O_RDONLY } from "../ffi/file.ts";
+import { O_RDONLY } from "../ffi/file.ts";
+import { fstat, isRegularFile } from "../ffi/file_stat.ts";
 import { inotifyChanges } from "../ffi/inotify.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";

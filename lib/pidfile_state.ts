@@ -7,11 +7,6 @@
 import { close, read, readBeginning } from "../ffi/descriptor.ts";
 import { fromBytes } from "../ffi/c_string.ts";
 import {
-  type FileStat,
-  fstat,
-  isDirectory,
-  isRegular,
-  isSameFile,
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -19,9 +14,16 @@ import {
   O_RDONLY,
   O_RDWR,
   open,
-  statFile,
   unlink,
 } from "../ffi/file.ts";
+import {
+  type FileStat,
+  fstat,
+  isDirectory,
+  isRegular,
+  isSameFile,
+  statFile,
+} from "../ffi/file_stat.ts";
 import { Errno, LibcError, strerror } from "../ffi/libc.ts";
 import { fcntlGetlk, fcntlSetlk } from "../ffi/lock.ts";
 import { getpid, namespacePids } from "../ffi/process.ts";

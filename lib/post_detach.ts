@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { chdir } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
+import { chdir } from "../ffi/working_directory.ts";
 import { closeStandardFds } from "./standard_fds.ts";
 import { keepConsole } from "./vlog_sinks.ts";
 

@@ -15,7 +15,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { statFile } from "../ffi/file.ts";
+import { statFile } from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { pidfdOpen, pidfdSendSignal } from "../ffi/pidfd.ts";
 import { waitReadable } from "../ffi/wait.ts";

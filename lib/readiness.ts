@@ -6,7 +6,7 @@
  */
 import { dirname } from "@std/path/dirname";
 import { close, pipe2, readIfAny, setNonBlocking } from "../ffi/descriptor.ts";
-import { statFile } from "../ffi/file.ts";
+import { statFile } from "../ffi/file_stat.ts";
 import { inotifyDirectory } from "../ffi/inotify.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {

@@ -14,7 +14,7 @@ import {
   isSymbolicLink,
   lstatFile,
   statFile,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { inotifyCloses } from "../ffi/inotify.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { Signal } from "../ffi/signal.ts";

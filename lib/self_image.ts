@@ -5,7 +5,8 @@
  */
 import { readArgv } from "../ffi/argv.ts";
 import { fromBytes } from "../ffi/c_string.ts";
-import { readLink, statFile } from "../ffi/file.ts";
+import { readLink } from "../ffi/file.ts";
+import { statFile } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 
 /** A program and the arguments with which it was started. */

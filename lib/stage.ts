@@ -16,7 +16,7 @@
  */
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
-import { fchdir, readLink } from "../ffi/file.ts";
+import { readLink } from "../ffi/file.ts";
 import {
   environment,
   initialEnvironment,
@@ -24,6 +24,7 @@ import {
 } from "../ffi/environment.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { getpid, getppid, isChild } from "../ffi/process.ts";
+import { fchdir } from "../ffi/working_directory.ts";
 import {
   decodeLogState,
   decodeMonitorState,

@@ -3,16 +3,11 @@
  *
  * @module
  */
-import {
-  close,
-  closesOnExec,
-  dup3,
-  O_CLOEXEC,
-  pipe2,
-} from "../ffi/descriptor.ts";
+import { close, closesOnExec, O_CLOEXEC, pipe2 } from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
+import { dup3, isDuplicate } from "../ffi/duplicate.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { isDuplicate, O_RDWR, open } from "../ffi/file.ts";
+import { O_RDWR, open } from "../ffi/file.ts";
 
 const STANDARD_FDS = [0, 1, 2];
 

@@ -19,7 +19,6 @@ import {
   read,
   writeFully,
 } from "../ffi/descriptor.ts";
-import { chdir, getcwd } from "../ffi/file.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
@@ -29,6 +28,7 @@ import { spawnInNewSession } from "../ffi/spawn_in_session.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { pidfdOpen } from "../ffi/pidfd.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
+import { chdir, getcwd } from "../ffi/working_directory.ts";
 import { exit, fatalSignalFork } from "./fatal_signal.ts";
 import { setOurPidfile } from "./pidfile_state.ts";
 import { endOrphans } from "./orphans.ts";

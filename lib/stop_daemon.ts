@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { isThere } from "../ffi/access.ts";
 import { fromBytes } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
-import { isThere } from "../ffi/file.ts";
 import { readProcess } from "../ffi/process_table.ts";
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";

@@ -34,7 +34,7 @@
  */
 import { fromBytes } from "../ffi/c_string.ts";
 import { close, writeFully } from "../ffi/descriptor.ts";
-import { chdir, O_WRONLY, open, umask } from "../ffi/file.ts";
+import { O_WRONLY, open, umask } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { getrlimit, RLIMITS, setrlimit } from "../ffi/limit.ts";
 import { setNice } from "../ffi/nice.ts";
@@ -48,6 +48,7 @@ import {
   setresgid,
   setresuid,
 } from "../ffi/user.ts";
+import { chdir } from "../ffi/working_directory.ts";
 
 /** A limit that is set. */
 export interface NewLimit {

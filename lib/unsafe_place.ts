@@ -20,13 +20,13 @@ import { dirname } from "@std/path/dirname";
 import { join } from "@std/path/join";
 import { basename } from "@std/path/basename";
 import { type CString, fromUtf8, toBytes } from "../ffi/c_string.ts";
+import { readLink } from "../ffi/file.ts";
 import {
   type FileStat,
   isSymbolicLink,
   lstatFile,
-  readLink,
   S_ISVTX,
-} from "../ffi/file.ts";
+} from "../ffi/file_stat.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 
 /** As many symbolic links as the kernel follows. */

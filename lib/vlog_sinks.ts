@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { close, dupFrom, writeFully } from "../ffi/descriptor.ts";
+import { close, writeFully } from "../ffi/descriptor.ts";
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
+import { dupFrom } from "../ffi/duplicate.ts";
 import { LibcError } from "../ffi/libc.ts";
 import {
   LOG_ALERT,

@@ -7,7 +7,8 @@
 import { fromBytes } from "../ffi/c_string.ts";
 import { closesOnExec } from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
-import { isSameFile, readFile, statFile } from "../ffi/file.ts";
+import { readFile } from "../ffi/file.ts";
+import { isSameFile, statFile } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 import type { Proof } from "../ffi/sleeper_proof.ts";
 import type { MonitorState } from "./monitor_state.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { dup3, dupFrom, setCloseOnExec } from "../../ffi/descriptor.ts";
+import { setCloseOnExec } from "../../ffi/descriptor.ts";
 import { toBytes } from "../../ffi/c_string.ts";
+import { dup3, dupFrom } from "../../ffi/duplicate.ts";
 import { environment, setenv, unsetenv } from "../../ffi/environment.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import {

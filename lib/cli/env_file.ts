@@ -7,14 +7,8 @@
  */
 import { splitLines } from "../../ffi/c_string.ts";
 import { close, readIfAny, setBlocking } from "../../ffi/descriptor.ts";
-import {
-  fstat,
-  isFifo,
-  O_NOCTTY,
-  O_NONBLOCK,
-  O_RDONLY,
-  readLink,
-} from "../../ffi/file.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY, readLink } from "../../ffi/file.ts";
+import { fstat, isFifo } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { geteuid } from "../../ffi/user.ts";
 import { ForeignFileError, foreignness, openOwnWay } from "../foreign_file.ts";

@@ -3,21 +3,14 @@
  *
  * @module
  */
+import { checkExecutable } from "../../ffi/access.ts";
 import { close, read } from "../../ffi/descriptor.ts";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { getenv } from "../../ffi/environment.ts";
-import {
-  absolutePath,
-  checkExecutable,
-  isDirectory,
-  O_NOCTTY,
-  O_NONBLOCK,
-  O_RDONLY,
-  open,
-  SLASH,
-  statFile,
-} from "../../ffi/file.ts";
+import { O_NOCTTY, O_NONBLOCK, O_RDONLY, open, SLASH } from "../../ffi/file.ts";
+import { isDirectory, statFile } from "../../ffi/file_stat.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
+import { absolutePath } from "../../ffi/working_directory.ts";
 import type { Command } from "../monitor_state.ts";
 
 const COLON = ":".charCodeAt(0);

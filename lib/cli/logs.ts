@@ -5,11 +5,11 @@
  */
 import { type CString, fromBytes, toBytes } from "../../ffi/c_string.ts";
 import { close, writeFully } from "../../ffi/descriptor.ts";
-import { absolutePath } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { geteuid } from "../../ffi/user.ts";
 import { bootTime, waitReadable } from "../../ffi/wait.ts";
+import { absolutePath } from "../../ffi/working_directory.ts";
 import { ActionFailure } from "../action.ts";
 import { awaitEnd } from "../await_daemon.ts";
 import { lookAt } from "../daemon_look.ts";

@@ -4,8 +4,10 @@
  * @module
  */
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
-import { absolutePath, isSameFile, SLASH, statFile } from "../../ffi/file.ts";
+import { SLASH } from "../../ffi/file.ts";
+import { isSameFile, statFile } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
+import { absolutePath } from "../../ffi/working_directory.ts";
 import { directoryOf } from "../foreign_file.ts";
 import type { Logging, OutputFile, Outputs } from "../monitor_state.ts";
 import {

@@ -4,8 +4,8 @@
  * @module
  */
 import { fromBytes } from "../../ffi/c_string.ts";
-import { absolutePath } from "../../ffi/file.ts";
 import { LibcError } from "../../ffi/libc.ts";
+import { absolutePath } from "../../ffi/working_directory.ts";
 import { parseDuration } from "../duration.ts";
 import type { Readiness } from "../monitor_state.ts";
 import { type Option, UsageError } from "../options.ts";

@@ -7,8 +7,8 @@
 import { type CString, toBytes } from "../../ffi/c_string.ts";
 import { closesOnExec } from "../../ffi/descriptor.ts";
 import { environment } from "../../ffi/environment.ts";
-import { absolutePath } from "../../ffi/file.ts";
 import { RLIM_INFINITY, RLIMITS } from "../../ffi/limit.ts";
+import { absolutePath } from "../../ffi/working_directory.ts";
 import {
   type GivenOption,
   lastValue,

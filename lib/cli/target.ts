@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { isThere } from "../../ffi/access.ts";
 import { fromBytes } from "../../ffi/c_string.ts";
 import { readDirectory } from "../../ffi/directory.ts";
-import { isThere } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
 import { rundir } from "../dirs.ts";
 import { monitorFileOf } from "../monitor_file.ts";

@@ -192,7 +192,7 @@ Deno.test("an older program refuses a newer record, and the monitor goes on with
   installScript(
     box,
     `#!/usr/bin/env -S ${Deno.execPath()} run --quiet -A --ext=ts
-import { dup3 } from "${ROOT}/ffi/descriptor.ts";
+import { dup3 } from "${ROOT}/ffi/duplicate.ts";
 import { environment } from "${ROOT}/ffi/environment.ts";
 import { O_WRONLY, open } from "${ROOT}/ffi/file.ts";
 import { execve } from "${ROOT}/ffi/process.ts";

@@ -1,14 +1,23 @@
-import { close } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { assertThrows } from "@std/assert/throws";
-import { readDirectory } from "../../ffi/directory.ts";
-import { O_CREAT, O_WRONLY, open } from "../../ffi/file.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { mkdir, readDirectory } from "../../ffi/directory.ts";
+import { O_CREAT, O_WRONLY, open, umask } from "../../ffi/file.ts";
+import { statFile } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { openFdCount } from "../descriptors.ts";
 import { ROOT, runProgram } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
+
+Deno.test("mkdir() leaves out the bits of the umask, which umask() returns", async () => {
+  await using box = await Sandbox.create();
+  const before = umask(0o027);
+  mkdir(box.path("made"), 0o777);
+  assertEquals(umask(before), 0o027);
+  assertEquals(statFile(box.path("made")).mode & 0o7777, 0o750);
+});
 
 Deno.test("readDirectory() lists all names but . and ..", async () => {
   await using box = await Sandbox.create();

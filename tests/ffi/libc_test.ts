@@ -140,7 +140,7 @@ Deno.test("errno() is right at the very first failure of a process", async () =>
   const answer = await ask(
     box,
     `
-    import { statFile } from "${ROOT}/ffi/file.ts";
+    import { statFile } from "${ROOT}/ffi/file_stat.ts";
     try { statFile("/no/such/file"); } catch (error) { console.log(error.code); }
     `,
   );

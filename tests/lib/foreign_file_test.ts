@@ -2,13 +2,8 @@ import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { close, read } from "../../ffi/descriptor.ts";
 import { fromBytes } from "../../ffi/c_string.ts";
-import {
-  lstatFile,
-  O_APPEND,
-  O_CREAT,
-  O_RDONLY,
-  O_WRONLY,
-} from "../../ffi/file.ts";
+import { O_APPEND, O_CREAT, O_RDONLY, O_WRONLY } from "../../ffi/file.ts";
+import { lstatFile } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import {
   ForeignFileError,

@@ -19,8 +19,10 @@ setLevels("console:off");
 
 /** Looks at a pidfile again and again, and says what was wrong. */
 const OBSERVE = `
+  import { isThere } from "${ROOT}/ffi/access.ts";
   import { close, read } from "${ROOT}/ffi/descriptor.ts";
-  import { isThere, O_RDONLY, open, statFile } from "${ROOT}/ffi/file.ts";
+  import { O_RDONLY, open } from "${ROOT}/ffi/file.ts";
+  import { statFile } from "${ROOT}/ffi/file_stat.ts";
   import { fcntlGetlk } from "${ROOT}/ffi/lock.ts";
   const [path, end] = Deno.args;
   const wrong = [];
@@ -96,7 +98,7 @@ function writeAt(file: Deno.FsFile, at: number, character: string): void {
  * again. Says how often it has found what, and how long that took at most.
  */
 const CONTEND = `
-  import { isThere } from "${ROOT}/ffi/file.ts";
+  import { isThere } from "${ROOT}/ffi/access.ts";
   import { bootTime } from "${ROOT}/ffi/wait.ts";
   import { awaitOther } from "${ROOT}/lib/pidfile_contention.ts";
   import { pidfileState } from "${ROOT}/lib/pidfile_state.ts";

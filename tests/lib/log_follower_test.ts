@@ -346,7 +346,7 @@ Deno.test("LogFollower reads each line once while another process rotates at ful
   const writer = startProgram(
     box,
     `
-    import { isThere } from "${ROOT}/ffi/file.ts";
+    import { isThere } from "${ROOT}/ffi/access.ts";
     import { waitReadable } from "${ROOT}/ffi/wait.ts";
     const [file, rotations, count] = [Deno.args[0], ${rotations}, ${count}];
     let line = 0;

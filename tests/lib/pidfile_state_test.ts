@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { fstat, O_RDONLY, statFile } from "../../ffi/file.ts";
+import { O_RDONLY } from "../../ffi/file.ts";
+import { fstat, statFile } from "../../ffi/file_stat.ts";
 import { Errno } from "../../ffi/libc.ts";
 import {
   namesFile,

@@ -4,7 +4,8 @@ import { Sandbox } from "../sandbox.ts";
 
 /** A program that says in a file what it sees of its descriptors. */
 const IMPORTS = `
-  import { close, closesOnExec, dupFrom } from "${ROOT}/ffi/descriptor.ts";
+  import { close, closesOnExec } from "${ROOT}/ffi/descriptor.ts";
+  import { dupFrom } from "${ROOT}/ffi/duplicate.ts";
   import { O_RDONLY, open } from "${ROOT}/ffi/file.ts";
   import { closeInheritedFds, closeStandardFds } from "${ROOT}/lib/standard_fds.ts";
   const [answer, ...args] = Deno.args;
@@ -142,8 +143,7 @@ for (const missing of ["/dev", "/proc"]) {
     fn: async () => {
       const [isError, left, open] = await say(
         `
-        import { isDuplicate } from "${ROOT}/ffi/file.ts";
-        const { dup3 } = await import("${ROOT}/ffi/descriptor.ts");
+        import { dup3, isDuplicate } from "${ROOT}/ffi/duplicate.ts";
         const callers = [20, 21, 22];
         callers.forEach((fd, i) => dup3(i, fd, 0));
         let isError = false;

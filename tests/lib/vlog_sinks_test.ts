@@ -114,7 +114,8 @@ Deno.test("keepConsole() is where the console is when stderr is another, until d
   const { stdout, stderr } = await runProgram(
     box,
     `
-    import { closesOnExec, dup3 } from "${ROOT}/ffi/descriptor.ts";
+    import { closesOnExec } from "${ROOT}/ffi/descriptor.ts";
+    import { dup3 } from "${ROOT}/ffi/duplicate.ts";
     import { O_WRONLY, open } from "${ROOT}/ffi/file.ts";
     import { dropConsole, keepConsole, writeConsole } from "${ROOT}/lib/vlog_sinks.ts";
     const fds = () => [...Deno.readDirSync("/proc/self/fd")].length;

@@ -10,7 +10,8 @@
  */
 import { close, read } from "../../ffi/descriptor.ts";
 import { fromBytes } from "../../ffi/c_string.ts";
-import { type FileStat, fstat, O_RDONLY, open } from "../../ffi/file.ts";
+import { O_RDONLY, open } from "../../ffi/file.ts";
+import { type FileStat, fstat } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { fcntlGetlk } from "../../ffi/lock.ts";
 

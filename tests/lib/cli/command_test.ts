@@ -55,7 +55,7 @@ Deno.test("becomeCommand() hands the pidfile's descriptor down, and no other of 
         "readlink /proc/self/fd/120",
       [],
       `
-      import { dupFrom } from "${ROOT}/ffi/descriptor.ts";
+      import { dupFrom } from "${ROOT}/ffi/duplicate.ts";
       import { open } from "${ROOT}/ffi/file.ts";
       open("/dev/zero", 0);
       daemon.pidfileFd = dupFrom(open("/dev/full", 0), 120, true);`,
