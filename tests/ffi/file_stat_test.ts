@@ -39,12 +39,13 @@ for (
   const path of ["/etc/passwd", "/dev/null", "/etc", "/proc/self/exe", "/proc"]
 ) {
   Deno.test(`statFile() sees what Deno.stat() sees of ${path}`, () => {
-    const { dev, ctime, ...ours } = statFile(path);
+    const { dev, ctime, mtime, ...ours } = statFile(path);
     const theirs = Deno.statSync(path);
     const { ino, mode, nlink, uid, gid, size } = theirs;
     // Deno 2.4 has whole seconds of it.
     const seconds = Math.floor(theirs.ctime!.getTime() / 1000);
     assertEquals(ctime / 1_000_000_000n, BigInt(seconds));
+    assertEquals(mtime / 1_000_000n, BigInt(theirs.mtime!.getTime()));
     assertEquals(
       { ...ours, dev: makedev(dev) },
       {
