@@ -6,7 +6,7 @@
 import { type CString, splitStrings, toBytes } from "./c_string.ts";
 import { readFile } from "./file.ts";
 import { bind, checked } from "./libc.ts";
-import { procStat } from "./process.ts";
+import { procStat } from "./proc.ts";
 
 const libc = bind({
   prctl: {

@@ -4,7 +4,7 @@
  * @module
  */
 import { addressOf, CallScript, type Place } from "./call_script.ts";
-import { bind, LibcError } from "./libc.ts";
+import { bind, checked, LibcError } from "./libc.ts";
 import { runScript } from "./run_script.ts";
 import { KERNEL_SIGSET_SIZE, SIG_SETMASK } from "./signal.ts";
 import { SILENT_VFORK, WAIT_ALL } from "./system_calls.ts";
@@ -13,6 +13,10 @@ import { decodeWaitStatus, exitStatusOf } from "./wait_status.ts";
 const libc = bind({
   kill: {
     parameters: ["i32", /* pid_t */ "i32" /* int sig */],
+    result: "i32",
+  },
+  setpgid: {
+    parameters: ["i32", /* pid_t */ "i32" /* pid_t pgid */],
     result: "i32",
   },
   getpgid: { parameters: ["i32" /* pid_t */], result: "i32" }, // pid_t
@@ -30,6 +34,26 @@ const JOINED = 1;
 export function groupOf(pid: number): number | undefined {
   const group = libc.getpgid(pid);
   return group === -1 ? undefined : group;
+}
+
+/**
+ * Asks whether a process is in the process group of this one.
+ *
+ * @param pid The process.
+ * @returns Whether it is; also when there is no such process.
+ */
+export function isInOurGroup(pid: number): boolean {
+  const group = groupOf(pid);
+  return group === undefined || group === groupOf(0);
+}
+
+/**
+ * Makes this process the leader of a process group of its own.
+ *
+ * @throws {LibcError} `EPERM` when it leads a session.
+ */
+export function leaveProcessGroup(): void {
+  checked("setpgid", libc.setpgid(0, 0));
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type Place,
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
+import { SIGINFO } from "./child.ts";
 import { AT_EMPTY_PATH } from "./file.ts";
 import {
   type Guard,
@@ -23,7 +24,6 @@ import {
 } from "./sleeper_guard.ts";
 import { PROOF, type Proof, writeProof } from "./sleeper_proof.ts";
 import { type Pings, writePings } from "./sleeper_ping.ts";
-import { SIGINFO } from "./process.ts";
 import { scriptImage, stackRange } from "./script_image.ts";
 import { TrialWriter } from "./sleeper_trial.ts";
 import { Errno } from "./libc.ts";

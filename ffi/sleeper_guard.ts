@@ -14,7 +14,7 @@ import {
   type Place,
 } from "./call_script.ts";
 import type { CString } from "./c_string.ts";
-import { P_PID, WEXITED, WNOHANG, WNOWAIT } from "./process.ts";
+import { P_PID, WEXITED, WNOHANG, WNOWAIT } from "./child.ts";
 import { SI_KERNEL, SI_QUEUE, Signal, SIGNALFD_SIGINFO } from "./signal.ts";
 
 /** What a program finds when its daemon was told to end. */

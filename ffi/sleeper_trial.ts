@@ -12,6 +12,7 @@ import {
   type Operand,
   type Place,
 } from "./call_script.ts";
+import { SIGINFO, WNOHANG } from "./child.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
 import {
   AT_EMPTY_PATH,
@@ -27,7 +28,6 @@ import {
 } from "./file.ts";
 import { Errno } from "./libc.ts";
 import { F_SETLK, F_WRLCK } from "./lock.ts";
-import { SIGINFO, WNOHANG } from "./process.ts";
 import {
   KERNEL_SIGACTION_SIZE,
   KERNEL_SIGSET_SIZE,

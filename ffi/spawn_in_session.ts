@@ -5,8 +5,8 @@
  */
 import { CallScript } from "./call_script.ts";
 import { type CString, cString, CStringArray } from "./c_string.ts";
+import { waitpid } from "./child.ts";
 import { bind, checked, Errno, LibcError } from "./libc.ts";
-import { waitpid } from "./process.ts";
 import { runScript } from "./run_script.ts";
 import {
   alteredSignals,

@@ -6,8 +6,9 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { makeRoomFor } from "../ffi/duplicate.ts";
+import { execve } from "../ffi/exec.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { execve, getpid, threadCount } from "../ffi/process.ts";
+import { getpid, threadCount } from "../ffi/process.ts";
 import { outliveParent } from "../ffi/spawn_in_session.ts";
 import { intervalTimerfd, timerfd } from "../ffi/wait.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";

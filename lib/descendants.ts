@@ -11,10 +11,11 @@
  *
  * @module
  */
+import { isChild } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { dupFrom } from "../ffi/duplicate.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { getpid, isChild } from "../ffi/process.ts";
+import { getpid } from "../ffi/process.ts";
 import { readProcess } from "../ffi/process_table.ts";
 import { familyNow } from "./process_tree.ts";
 import { hasEnded, prove, type ProvenProcess } from "./proven_process.ts";

@@ -4,9 +4,10 @@
  *
  * @module
  */
+import { waitpid } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { setsid, waitpid } from "../ffi/process.ts";
+import { setsid } from "../ffi/process.ts";
 import { exitStatusOf, type WaitStatus } from "../ffi/wait_status.ts";
 import type { DaemonPlan } from "./daemon_plan.ts";
 import { exit } from "./fatal_signal.ts";

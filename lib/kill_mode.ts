@@ -8,12 +8,14 @@
  *
  * @module
  */
+import { endedChild, isChild } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { endedChild, getpid, isChild, isInOurGroup } from "../ffi/process.ts";
+import { getpid } from "../ffi/process.ts";
 import {
   groupOf,
   isGroup,
+  isInOurGroup,
   signalGroupFromWithin,
 } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";

@@ -4,9 +4,10 @@
  * @module
  */
 import { fromBytes } from "../ffi/c_string.ts";
+import { endedChild, waitpid } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { endedChild, getpid, waitpid } from "../ffi/process.ts";
+import { getpid } from "../ffi/process.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";
 import {

@@ -14,10 +14,10 @@
  *
  * @module
  */
+import { hasEnded, hasExeced, waitpid } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { environ } from "../ffi/environment.ts";
 import { LibcError, symbol } from "../ffi/libc.ts";
-import { hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
 import { type ReadyScript, readyScript } from "../ffi/run_script.ts";
 import { alteredSignals, Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";

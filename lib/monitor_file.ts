@@ -21,7 +21,7 @@ import {
 import { isRegular } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { fcntlGetlk } from "../ffi/lock.ts";
-import { namespacePids } from "../ffi/process.ts";
+import { namespacePids } from "../ffi/proc.ts";
 import { checkOnlyName } from "./foreign_file.ts";
 import {
   boolean,

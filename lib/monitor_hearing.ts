@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { endedChild, waitpid } from "../ffi/process.ts";
+import { endedChild, waitpid } from "../ffi/child.ts";
 import { readSignalfd, Signal } from "../ffi/signal.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";
 import { hearOfTrouble } from "./logger_trouble.ts";

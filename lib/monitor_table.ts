@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isInOurGroup, leadsSession } from "../ffi/process.ts";
+import { leadsSession } from "../ffi/process.ts";
+import { isInOurGroup } from "../ffi/process_group.ts";
 import { type ReceivedSignal, Signal } from "../ffi/signal.ts";
 import { bootTime } from "../ffi/wait.ts";
 import type { WaitStatus } from "../ffi/wait_status.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { isInOurGroup } from "../ffi/process.ts";
+import { isInOurGroup } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { bootTime } from "../ffi/wait.ts";
 import type { Say } from "./action.ts";

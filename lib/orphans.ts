@@ -4,9 +4,9 @@
  *
  * @module
  */
+import { waitKilled } from "../ffi/child.ts";
 import { close } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { waitKilled } from "../ffi/process.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { Signal } from "../ffi/signal.ts";
 import { bootTime, waitReadable } from "../ffi/wait.ts";

@@ -26,7 +26,8 @@ import {
 } from "../ffi/file_stat.ts";
 import { Errno, LibcError, strerror } from "../ffi/libc.ts";
 import { fcntlGetlk, fcntlSetlk } from "../ffi/lock.ts";
-import { getpid, namespacePids } from "../ffi/process.ts";
+import { namespacePids } from "../ffi/proc.ts";
+import { getpid } from "../ffi/process.ts";
 import { foreignness, openOwnWay } from "./foreign_file.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 

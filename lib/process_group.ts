@@ -4,7 +4,7 @@
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
-import { isInOurGroup } from "../ffi/process.ts";
+import { isInOurGroup } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { ActionFailure } from "./action.ts";
 import { commandLineOf } from "./daemon_state.ts";

@@ -15,6 +15,7 @@
  * @module
  */
 import { type CString, fromBytes, toBytes } from "../ffi/c_string.ts";
+import { isChild } from "../ffi/child.ts";
 import { close, closesOnExec, setCloseOnExec } from "../ffi/descriptor.ts";
 import { readLink } from "../ffi/file.ts";
 import {
@@ -23,7 +24,7 @@ import {
   takeEntry,
 } from "../ffi/environment.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { getpid, getppid, isChild } from "../ffi/process.ts";
+import { getpid, getppid } from "../ffi/process.ts";
 import { fchdir } from "../ffi/working_directory.ts";
 import {
   decodeLogState,

@@ -12,6 +12,7 @@
  * @module
  */
 import { passOn, passOnPending } from "./pass_on.ts";
+import { hasEnded, hasExeced, waitpid } from "../ffi/child.ts";
 import {
   close,
   closesOnExec,
@@ -21,7 +22,7 @@ import {
 } from "../ffi/descriptor.ts";
 import { fork } from "../ffi/fork.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { getpid, hasEnded, hasExeced, waitpid } from "../ffi/process.ts";
+import { getpid } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { posixSpawn } from "../ffi/spawn.ts";
 import { spawnInNewSession } from "../ffi/spawn_in_session.ts";

@@ -4,8 +4,9 @@
  * @module
  */
 import { CStringArray } from "../ffi/c_string.ts";
+import { waitpid } from "../ffi/child.ts";
 import { bind, LibcError, uninterrupted } from "../ffi/libc.ts";
-import { kill, waitpid } from "../ffi/process.ts";
+import { kill } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { decodeWaitStatus, type WaitStatus } from "../ffi/wait_status.ts";
 
@@ -76,4 +77,11 @@ export class Child implements Disposable {
     kill(this.pid, Signal.SIGKILL);
     this.wait();
   }
+}
+
+/** A pid that was just waited for: the kernel gives it to nobody so soon. */
+export function endedPid(): number {
+  using child = new Child("true");
+  child.wait();
+  return child.pid;
 }

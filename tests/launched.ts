@@ -5,7 +5,8 @@
  */
 import { fail } from "@std/assert/fail";
 import { toBytes } from "../ffi/c_string.ts";
-import { kill, waitpid } from "../ffi/process.ts";
+import { waitpid } from "../ffi/child.ts";
+import { kill } from "../ffi/process.ts";
 import { Signal } from "../ffi/signal.ts";
 import { Launcher } from "../lib/launch.ts";
 import type { Command } from "../lib/monitor_state.ts";

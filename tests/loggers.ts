@@ -86,12 +86,12 @@ export class TestLogger {
       box,
       `
       import { setCloseOnExec } from "${ROOT}/ffi/descriptor.ts";
+      import { execvp } from "${ROOT}/ffi/exec.ts";
       import {
         O_APPEND, O_CREAT, O_NONBLOCK, O_RDONLY, O_WRONLY, open,
       } from "${ROOT}/ffi/file.ts";
       import { loggerImage } from "${ROOT}/ffi/logger.ts";
       import { fexecve, memfdProgram } from "${ROOT}/ffi/memfd.ts";
-      import { execvp } from "${ROOT}/ffi/process.ts";
       import {
         LAST_SIGNAL, setSignalMask, Signal, signalfd,
       } from "${ROOT}/ffi/signal.ts";

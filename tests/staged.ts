@@ -24,7 +24,7 @@ export function runStaged(
   return runProgram(
     box,
     `import { environment } from "${ROOT}/ffi/environment.ts";
-     import { execve } from "${ROOT}/ffi/process.ts";
+     import { execve } from "${ROOT}/ffi/exec.ts";
      const [file, ...argv] = Deno.args;
      const stage = Deno.readTextFileSync(file).replace("OWN", Deno.pid);
      execve(argv[0], argv, [...environment(), \`TEND_STAGE:\${stage}\`]);`,

@@ -7,14 +7,10 @@ import { setCloseOnExec } from "../../ffi/descriptor.ts";
 import { toBytes } from "../../ffi/c_string.ts";
 import { dup3, dupFrom } from "../../ffi/duplicate.ts";
 import { environment, setenv, unsetenv } from "../../ffi/environment.ts";
+import { execvp, readyToExec } from "../../ffi/exec.ts";
 import { LibcError } from "../../ffi/libc.ts";
-import {
-  execvp,
-  getpid,
-  getppid,
-  leaveProcessGroup,
-  readyToExec,
-} from "../../ffi/process.ts";
+import { getpid, getppid } from "../../ffi/process.ts";
+import { leaveProcessGroup } from "../../ffi/process_group.ts";
 import { setDisposition, setSignalMask } from "../../ffi/signal.ts";
 import type { Daemon } from "../daemon.ts";
 import { DETACH_FAILED } from "../detach.ts";

@@ -8,10 +8,11 @@
  * @module
  */
 import { fromBytes } from "../../ffi/c_string.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { close, pipe2, read, writeFully } from "../../ffi/descriptor.ts";
 import { fork } from "../../ffi/fork.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { exitNow, waitpid } from "../../ffi/process.ts";
+import { exitNow } from "../../ffi/process.ts";
 import {
   enterSurroundings,
   type Surroundings,

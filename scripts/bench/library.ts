@@ -1,5 +1,5 @@
+import { waitpid } from "../../ffi/child.ts";
 import { close, pipe2, read } from "../../ffi/descriptor.ts";
-import { waitpid } from "../../ffi/process.ts";
 import { environment } from "../../ffi/environment.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { exitStatusOf } from "../../ffi/wait_status.ts";

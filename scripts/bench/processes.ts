@@ -6,10 +6,11 @@
  * so everything carries a mark there: the directory that it was started for.
  */
 import { fromBytes } from "../../ffi/c_string.ts";
+import { endedChild, waitpid } from "../../ffi/child.ts";
 import { readDirectory } from "../../ffi/directory.ts";
 import { readFile } from "../../ffi/file.ts";
 import { bind, checked, LibcError } from "../../ffi/libc.ts";
-import { endedChild, kill, waitpid } from "../../ffi/process.ts";
+import { kill } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Failure } from "../failure.ts";
 

@@ -1,6 +1,7 @@
 /** What happens when all daemons crash at once, and when all are stopped. */
 import { holderOf } from "../../lib/pidfile_contention.ts";
-import { kill, procStat } from "../../ffi/process.ts";
+import { procStat } from "../../ffi/proc.ts";
+import { kill } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Failure } from "../failure.ts";
 import { pidIn } from "./pidfile.ts";

@@ -194,8 +194,8 @@ Deno.test("an older program refuses a newer record, and the monitor goes on with
     `#!/usr/bin/env -S ${Deno.execPath()} run --quiet -A --ext=ts
 import { dup3 } from "${ROOT}/ffi/duplicate.ts";
 import { environment } from "${ROOT}/ffi/environment.ts";
+import { execve } from "${ROOT}/ffi/exec.ts";
 import { O_WRONLY, open } from "${ROOT}/ffi/file.ts";
-import { execve } from "${ROOT}/ffi/process.ts";
 const newer = environment().map((entry) =>
   new TextDecoder().decode(entry).replace(/"version":[0-9]+/, '"version":99')
 );

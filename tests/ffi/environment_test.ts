@@ -60,7 +60,7 @@ Deno.test("environ() is an array of NAME=VALUE that ends in NULL", () => {
 
 /** Starts a program with some entries, and no others but those Deno needs. */
 const WITH_ENTRIES = `
-import { execve } from "${ROOT}/ffi/process.ts";
+import { execve } from "${ROOT}/ffi/exec.ts";
 const [path, entries, ...argv] = Deno.args;
 execve(path, [path, ...argv], JSON.parse(entries));`;
 

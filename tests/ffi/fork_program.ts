@@ -5,16 +5,14 @@
  *
  * @module
  */
+import { hasEnded, hasExeced, waitpid } from "../../ffi/child.ts";
 import { fork } from "../../ffi/fork.ts";
 import {
   exitNow,
   getpid,
   getppid,
-  hasEnded,
-  hasExeced,
   kill,
   threadCount,
-  waitpid,
 } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { exitStatusOf } from "../../ffi/wait_status.ts";

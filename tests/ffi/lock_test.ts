@@ -136,9 +136,10 @@ Deno.test("threadsKeepLocks() says of this kernel what it does", async () => {
     box,
     `
     import { setCloseOnExec } from "${ROOT}/ffi/descriptor.ts";
+    import { execvp } from "${ROOT}/ffi/exec.ts";
     import { O_RDWR, open } from "${ROOT}/ffi/file.ts";
     import { fcntlSetlk } from "${ROOT}/ffi/lock.ts";
-    import { execvp, threadCount } from "${ROOT}/ffi/process.ts";
+    import { threadCount } from "${ROOT}/ffi/process.ts";
     const fd = open(${JSON.stringify(file)}, O_RDWR);
     setCloseOnExec(fd, false);
     fcntlSetlk(fd);

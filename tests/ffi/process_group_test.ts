@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
+import { waitpid } from "../../ffi/child.ts";
 import { LibcError } from "../../ffi/libc.ts";
-import { waitpid } from "../../ffi/process.ts";
 import {
   groupOf,
   isGroup,
@@ -12,6 +12,7 @@ import { Launcher } from "../../lib/launch.ts";
 import { Child } from "../children.ts";
 import { LaunchedChild, SLEEP } from "../launched.ts";
 import { look, signalsIn } from "../proc.ts";
+import { ask, ROOT } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import "../open_libc.ts";
 
@@ -22,6 +23,21 @@ Deno.test("groupOf() is the group of a process, and of none undefined", () => {
   assertEquals(groupOf(child.pid), child.pid);
   assertEquals(groupOf(0), look(Deno.pid)!.pgrp);
   assertEquals(groupOf(0x7fff_fff0), undefined);
+});
+
+Deno.test("leaveProcessGroup() makes a process the leader of its own", async () => {
+  await using box = await Sandbox.create();
+  const answer = await ask(
+    box,
+    `
+    import { procStat } from "${ROOT}/ffi/proc.ts";
+    import { leaveProcessGroup } from "${ROOT}/ffi/process_group.ts";
+    const isLeader = () => Number(procStat("self")[2]) === Deno.pid;
+    const before = isLeader();
+    leaveProcessGroup();
+    console.log(before, isLeader());`,
+  );
+  assertEquals(answer, "false true");
 });
 
 Deno.test("isGroup() tells whether there is a group to signal", () => {

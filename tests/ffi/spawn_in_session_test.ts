@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
+import { waitpid } from "../../ffi/child.ts";
 import { close, pipe2 } from "../../ffi/descriptor.ts";
 import { readFile } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { waitpid } from "../../ffi/process.ts";
 import { setSignalMask, Signal } from "../../ffi/signal.ts";
 import { spawnInNewSession } from "../../ffi/spawn_in_session.ts";
 import { openFdCount } from "../descriptors.ts";

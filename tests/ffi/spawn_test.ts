@@ -1,9 +1,9 @@
+import { waitpid } from "../../ffi/child.ts";
 import { close, closesOnExec, pipe2 } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertThrows } from "@std/assert/throws";
 import { readFile } from "../../ffi/file.ts";
 import { Errno, LibcError } from "../../ffi/libc.ts";
-import { waitpid } from "../../ffi/process.ts";
 import { setSignalMask, Signal } from "../../ffi/signal.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { openFdCount } from "../descriptors.ts";

@@ -1,10 +1,10 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { fromBytes, toBytes } from "../../ffi/c_string.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { close, pipe2, read } from "../../ffi/descriptor.ts";
 import { environment } from "../../ffi/environment.ts";
 import { getrlimit, RLIMIT_CORE, setrlimit } from "../../ffi/limit.ts";
-import { waitpid } from "../../ffi/process.ts";
 import { setSignalMask, Signal } from "../../ffi/signal.ts";
 import { Launcher } from "../../lib/launch.ts";
 import type { Command, OutputFile } from "../../lib/monitor_state.ts";
@@ -117,7 +117,7 @@ Deno.test("launch() keeps a signal ignored that our caller has ignored", async (
   const said = await ask(
     box,
     `
-    import { waitpid } from "${ROOT}/ffi/process.ts";
+    import { waitpid } from "${ROOT}/ffi/child.ts";
     import { Launcher } from "${ROOT}/lib/launch.ts";
     import { command } from "${ROOT}/tests/launched.ts";
     const argv = ["/bin/grep", "SigIgn", "/proc/self/status"];

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { waitpid } from "../../ffi/process.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { Launcher } from "../../lib/launch.ts";
 import { removeLeftovers } from "../../lib/pidfile.ts";

@@ -6,8 +6,10 @@
  * @module
  */
 import { toBytes } from "../../ffi/c_string.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { setCloseOnExec } from "../../ffi/descriptor.ts";
-import { execvp, exitNow, kill, waitpid } from "../../ffi/process.ts";
+import { execvp } from "../../ffi/exec.ts";
+import { exitNow, kill } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import { makePidfile } from "../../lib/pidfile.ts";
 import { readPidfile } from "../../lib/pidfile_state.ts";

@@ -1,8 +1,9 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { toBytes } from "../../ffi/c_string.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { close } from "../../ffi/descriptor.ts";
-import { kill, waitpid } from "../../ffi/process.ts";
+import { kill } from "../../ffi/process.ts";
 import { Signal } from "../../ffi/signal.ts";
 import type { MonitorState } from "../../lib/monitor_state.ts";
 import { readPidfile } from "../../lib/pidfile_state.ts";

@@ -5,6 +5,8 @@
  * @module
  */
 import { addExitHook, exit } from "../../lib/fatal_signal.ts";
+import { waitpid } from "../../ffi/child.ts";
+import { execvp } from "../../ffi/exec.ts";
 import { setSignalMask, Signal, signalfd } from "../../ffi/signal.ts";
 import { makePidfile } from "../../lib/pidfile.ts";
 import { readPidfile } from "../../lib/pidfile_state.ts";
@@ -13,7 +15,7 @@ import {
   forkAndWaitForStartup,
   forkNotifyStartup,
 } from "../../lib/startup.ts";
-import { execvp, exitNow, getpid, kill, waitpid } from "../../ffi/process.ts";
+import { exitNow, getpid, kill } from "../../ffi/process.ts";
 import { waitReadable } from "../../ffi/wait.ts";
 
 /** What the child does with the descriptor for its notification. */

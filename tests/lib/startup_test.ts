@@ -1,9 +1,9 @@
 import { passOn, STOP_SIGNALS } from "../../lib/pass_on.ts";
+import { waitpid } from "../../ffi/child.ts";
 import { close, pipe2, read, writeFully } from "../../ffi/descriptor.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Signal } from "../../ffi/signal.ts";
-import { waitpid } from "../../ffi/process.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { waitReadable } from "../../ffi/wait.ts";
 import {
