@@ -16,14 +16,11 @@ import {
   type Cell,
   goingOn,
   type Place,
-  type Successors,
 } from "./call_script.ts";
 import { type CString, cString } from "./c_string.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
 import {
-  AT_EMPTY_PATH,
   AT_FDCWD,
-  AT_SYMLINK_NOFOLLOW,
   NOFOLLOW,
   O_APPEND,
   O_CREAT,
@@ -33,8 +30,8 @@ import {
   O_WRONLY,
 } from "./file.ts";
 import { Errno } from "./libc.ts";
+import { LogLook } from "./log_look.ts";
 import type { LogTrouble } from "./log_trouble.ts";
-import { geteuid } from "./user.ts";
 
 /** What is done with a file that has become large. */
 export interface Rotation {
@@ -51,24 +48,6 @@ const MODE = 0o640;
 const MODE_BITS = 0o1000;
 const SEEK_END = 2;
 const CLOCK_REALTIME = 0;
-/** Half a word: what stands behind a number of 32 bits is divided off by it. */
-const HALF = 2n ** 32n;
-/** The kernel's `struct stat`, by its words. */
-const STAT = {
-  size: 144,
-  dev: 0,
-  ino: 8,
-  /** The permission bits come first there. */
-  mode: { x86_64: 24, aarch64: 16 },
-  links: {
-    x86_64: { at: 16, part: "all" },
-    aarch64: { at: 16, part: "upper half" },
-  },
-  uid: {
-    x86_64: { at: 24, part: "upper half" },
-    aarch64: { at: 24, part: "lower half" },
-  },
-} as const;
 /** `.`, three digits, and the line feed behind them that becomes a NUL. */
 const SUFFIX_ROOM = 5;
 
@@ -97,8 +76,7 @@ export class LogFiles {
   readonly #path: Place;
   readonly #directory: Place;
   readonly #fresh: Cell;
-  readonly #named: Place;
-  readonly #opened: Place;
+  readonly #look: LogLook;
   readonly #failedAt: Cell;
   /** 1 when that is to reopen the file. */
   readonly #wantedLater: Cell;
@@ -138,8 +116,7 @@ export class LogFiles {
     const directory = this.#name.slice(0, slash + 1);
     this.#directory = script.bytes(cString(directory));
     this.#fresh = script.cell();
-    this.#named = script.bytes(new Uint8Array(STAT.size));
-    this.#opened = script.bytes(new Uint8Array(STAT.size));
+    this.#look = new LogLook(script, machine, this.#error);
     this.failed = script.cell();
     this.#failedAt = script.cell();
     this.#wantedLater = script.cell();
@@ -217,36 +194,8 @@ export class LogFiles {
    * @param unknown What follows if that is not to be learnt.
    */
   look(label: string, moved: string, ours: string, unknown: string): void {
-    const script = this.#script;
-    const [named, opened] = [this.#named, this.#opened];
-    this.#find(label, this.#path, moved, unknown);
-    this.#lookAtOpen("", this.output, unknown);
-    const words = (at: number) =>
-      [named, opened].map(({ place }) => ({ place: place + at }));
-    script.step("", "differ", words(STAT.dev), { positive: moved });
-    script.step("", "differ", words(STAT.ino), { positive: moved, zero: ours });
-  }
-
-  /** Adds a step that looks at what is open. */
-  #lookAtOpen(label: string, fd: Cell, failed: string): void {
-    const noPath = this.#script.bytes(cString(""));
-    const operands = [fd, noPath, this.#opened, AT_EMPTY_PATH];
-    this.#script.step(label, "newfstatat", operands, {
-      result: this.#error,
-      failed,
-    });
-  }
-
-  /** Adds the steps that look for a file; what follows is for when it is there. */
-  #find(label: string, path: Place, none: string, unknown: string): void {
-    const script = this.#script;
-    const result = this.#error;
-    const operands = [AT_FDCWD, path, this.#named, AT_SYMLINK_NOFOLLOW];
-    script.step(label, "newfstatat", operands, { result });
-    // After any other error there may be one.
-    const absent = -Errno.ENOENT;
-    script.subtract("", result, absent, { zero: none });
-    script.subtract("", result, 0, { failed: unknown });
+    const [path, output] = [this.#path, this.output];
+    this.#look.compare(label, path, output, moved, ours, unknown);
   }
 
   #rotate(count: number, next: string): void {
@@ -265,7 +214,7 @@ export class LogFiles {
 
     script.assign("ours", index, 1);
     this.#number("gap?", to, index);
-    this.#find("", to, "shift", failed);
+    this.#look.find("", to, "shift", failed);
     script.subtract("", index, count, { zero: "shift" });
     script.add("", index, 1, { result: index, ...goingOn("gap?") });
 
@@ -282,8 +231,8 @@ export class LogFiles {
     script.assign("", this.#moved, 0);
     // Whoever was allowed to read the one before can read this one. What another
     // user allows for a file of his is none of ours.
-    this.#compareOwner("", { failed: "new", positive: "new" });
-    const mode = { cell: this.#opened.place + STAT.mode[this.#machine] };
+    this.#look.compareOwner("", { failed: "new", positive: "new" });
+    const { mode } = this.#look;
     const [above, bits] = [script.cell(), script.cell()];
     script.step("", "divide", [mode, MODE_BITS], { result: above });
     const product = [above, -MODE_BITS, mode];
@@ -306,7 +255,12 @@ export class LogFiles {
       result: found,
       failed: "no file of ours",
     });
-    this.#refuseForeign("no file of ours", "reopened");
+    this.#look.refuseForeign(
+      this.#fresh,
+      this.#directory,
+      "no file of ours",
+      "reopened",
+    );
     script.assign("reopened", this.size, found);
     script.assign("", this.limit, this.#allowed);
     script.assign("", this.#wantedLater, 0);
@@ -316,51 +270,6 @@ export class LogFiles {
     const fresh = [this.#fresh];
     script.step("no file of ours", "close", fresh);
     script.assign("", this.#error, -Errno.EPERM, "reopen failed");
-  }
-
-  /**
-   * Adds the steps that look whether another user has put a file where anybody
-   * can, or a second name for one of ours. It is what is asked of a file before a
-   * logger is started.
-   */
-  #refuseForeign(foreign: string, ours: string): void {
-    const script = this.#script;
-    this.#lookAtOpen("", this.#fresh, foreign);
-    const directory = [AT_FDCWD, this.#directory, this.#named, 0];
-    script.step("", "newfstatat", directory, { failed: foreign });
-    // Bit 1: whether others may write.
-    const mode = { cell: this.#named.place + STAT.mode[this.#machine] };
-    const [half, quarter] = [script.cell(), script.cell()];
-    script.step("", "divide", [mode, 2], { result: half });
-    script.step("", "divide", [half, 2], { result: quarter });
-    script.step("", "multiplyAdd", [quarter, -2, half], { zero: ours });
-    this.#compareOwner("", { failed: foreign, positive: foreign });
-    const links = this.#ofOpened("", STAT.links[this.#machine]);
-    script.subtract("", links, 1, { ...goingOn(ours), positive: foreign });
-  }
-
-  /** Adds the steps that compare who owns what was looked at with us. */
-  #compareOwner(label: string, successors: Successors): void {
-    const owner = this.#ofOpened(label, STAT.uid[this.#machine]);
-    this.#script.subtract("", owner, geteuid(), successors);
-  }
-
-  /** Adds the steps that take a number out of what was looked at. */
-  #ofOpened(
-    label: string,
-    { at, part }: { at: number; part: "all" | "upper half" | "lower half" },
-  ): Cell {
-    const script = this.#script;
-    const word = { cell: this.#opened.place + at };
-    const [upper, lower] = [script.cell(), script.cell()];
-    if (part === "all") {
-      script.assign(label, lower, word);
-      return lower;
-    }
-    script.step(label, "divide", [word, HALF], { result: upper });
-    if (part === "upper half") return upper;
-    script.step("", "multiplyAdd", [upper, -HALF, word], { result: lower });
-    return lower;
   }
 
   #open(label: string, more: number, failed: string): void {

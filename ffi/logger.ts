@@ -26,8 +26,6 @@ import {
 } from "./signal.ts";
 import { pollfds } from "./wait.ts";
 
-export type { Rotation };
-
 /** The descriptors of a logger, and what it makes of what it reads. */
 export interface Logger {
   /** Its name, `comm` in `/proc`; the kernel keeps 15 bytes of it. */

@@ -6,7 +6,7 @@
 import { close, O_CLOEXEC, readIfAny, writeFully } from "../ffi/descriptor.ts";
 import { O_NONBLOCK, O_RDWR, open } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import type { Rotation } from "../ffi/logger.ts";
+import type { Rotation } from "../ffi/log_files.ts";
 import { systemCall } from "../ffi/system_calls.ts";
 import type { Architecture } from "../scripts/elf_image.ts";
 import { ARCHITECTURES, emulator, lacks } from "./binutils.ts";
