@@ -28,6 +28,7 @@ const IN_NONBLOCK = 0o4000;
 const IN_MODIFY = 0x2;
 const IN_ATTRIB = 0x4;
 const IN_CLOSE_WRITE = 0x8;
+const IN_OPEN = 0x20;
 const IN_MOVED_FROM = 0x40;
 const IN_MOVED_TO = 0x80;
 const IN_CREATE = 0x100;
@@ -118,6 +119,19 @@ export function inotifyRemove(inotifyFd: number, added: number): void {
 export function inotifyCloses(file: CString): number {
   const path = cString(file);
   return inotify((fd) => watch(fd, path, IN_CLOSE_WRITE));
+}
+
+/**
+ * Makes a descriptor that can be read once a file in a directory was opened, as
+ * the kernel opens what it executes.
+ *
+ * @param directory The directory.
+ * @returns The descriptor, which does not block; it is closed on exec.
+ * @throws {LibcError} `ENOENT`, `EACCES`, `EMFILE`, `ENOSPC`.
+ */
+export function inotifyOpens(directory: CString): number {
+  const path = cString(directory);
+  return inotify((fd) => watch(fd, path, IN_OPEN));
 }
 
 /**

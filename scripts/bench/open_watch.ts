@@ -4,24 +4,9 @@
  * the program that is executed need not do anything to be seen.
  */
 import { close, read } from "../../ffi/descriptor.ts";
-import { cString } from "../../ffi/c_string.ts";
-import { bind, checked } from "../../ffi/libc.ts";
+import { inotifyOpens } from "../../ffi/inotify.ts";
 import { bootTime, setTimerfd, timerfd, waitReadable } from "../../ffi/wait.ts";
 
-const libc = bind({
-  inotify_init1: { parameters: ["i32" /* int flags */], result: "i32" },
-  inotify_add_watch: {
-    parameters: [
-      "i32", // int fd
-      "buffer", // const char *path
-      "u32", // uint32_t mask
-    ],
-    result: "i32",
-  },
-});
-
-const IN_CLOEXEC = 0o2000000;
-const IN_OPEN = 0x20;
 /** `struct inotify_event`; the name follows. */
 const EVENT = { size: 16, len: 12 } as const;
 
@@ -35,11 +20,7 @@ export class OpenWatch implements Disposable {
 
   constructor(directory: string, name: string) {
     this.#name = name;
-    this.#fd = checked("inotify_init1", libc.inotify_init1(IN_CLOEXEC));
-    checked(
-      "inotify_add_watch",
-      libc.inotify_add_watch(this.#fd, cString(directory), IN_OPEN),
-    );
+    this.#fd = inotifyOpens(directory);
   }
 
   /**

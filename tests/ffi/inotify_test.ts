@@ -7,6 +7,7 @@ import {
   inotifyArrivals,
   inotifyChanges,
   inotifyCloses,
+  inotifyOpens,
   inotifyRemove,
   inotifyWrites,
 } from "../../ffi/inotify.ts";
@@ -175,5 +176,15 @@ Deno.test("inotifyCloses() can be read when one that could write closes the file
   Deno.readTextFileSync(file);
   assertEquals(isTold(watch.number), false);
   writer[Symbol.dispose]();
+  assertEquals(isTold(watch.number), true);
+});
+
+Deno.test("inotifyOpens() can be read when a file there is executed, not when one is renamed", async () => {
+  await using box = await Sandbox.create();
+  Deno.copyFileSync("/bin/true", box.path("program"));
+  using watch = disposable(inotifyOpens(box.dir));
+  Deno.renameSync(box.path("program"), box.path("other"));
+  assertEquals(isTold(watch.number), false);
+  await box.run([box.path("other")]);
   assertEquals(isTold(watch.number), true);
 });
