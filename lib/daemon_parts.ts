@@ -42,10 +42,7 @@ function daemonsOf(monitor: ProvenMonitor): ProvenProcess[] {
     return info?.ppid === monitor.pid && !info.hasEnded &&
       (pid === monitor.record.pid || info.isCopy);
   };
-  return [...readProcesses().keys()].filter(isDaemon)
-    .flatMap((pid) =>
-      prove(pid, () => isDaemon(pid) && !hasEnded(monitor)) ?? []
-    );
+  return proven(monitor, isDaemon);
 }
 
 /**
@@ -57,14 +54,11 @@ function membersOf(
   known: readonly ProvenProcess[],
 ): ProvenProcess[] {
   const isMember = (pid: number) => {
+    if (known.some((one) => one.pid === pid)) return false;
     const info = readProcess(pid);
     return info?.group === monitor.record.pid && info.session === monitor.pid;
   };
-  return [...readProcesses().keys()]
-    .filter((pid) => isMember(pid) && !known.some((one) => one.pid === pid))
-    .flatMap((pid) =>
-      prove(pid, () => isMember(pid) && !hasEnded(monitor)) ?? []
-    );
+  return proven(monitor, isMember);
 }
 
 /**
@@ -83,4 +77,15 @@ function treeOf(
   const isMeant = (pid: number) =>
     isDaemon(pid) || (readProcess(pid)?.group !== group && !isLogger(pid));
   return holdDescendants(ancestor(monitor), isMeant);
+}
+
+/** Takes hold of those who are meant. While the monitor lives, nobody else is. */
+function proven(
+  monitor: ProvenMonitor,
+  isMeant: (pid: number) => boolean,
+): ProvenProcess[] {
+  return [...readProcesses().keys()].filter(isMeant)
+    .flatMap((pid) =>
+      prove(pid, () => isMeant(pid) && !hasEnded(monitor)) ?? []
+    );
 }

@@ -4,29 +4,13 @@
  *
  * @module
  */
-import { close } from "../ffi/descriptor.ts";
 import { isInOurGroup } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { bootTime } from "../ffi/wait.ts";
 import type { Say } from "./action.ts";
-import { ancestor, holdDescendants } from "./descendants.ts";
 import { type MonitorRecord, readMonitorFile } from "./monitor_file.ts";
-import { GroupHold } from "./process_group.ts";
-import {
-  type DaemonHold,
-  hasEnded,
-  type ProvenProcess,
-} from "./proven_process.ts";
-
-/** Processes that end with a daemon, held by descriptors until they are let go. */
-export interface PartsHold {
-  /** They. */
-  readonly members: readonly ProvenProcess[];
-  /** Looks for those that have been forked meanwhile. */
-  findMore(): void;
-  /** Lets go of them. */
-  release(): void;
-}
+import { GroupHold, type PartsHold, TreeHold } from "./parts_hold.ts";
+import type { DaemonHold } from "./proven_process.ts";
 
 /**
  * What a monitor that was killed has last said.
@@ -73,40 +57,6 @@ export function holdOrphanedParts(
       return new TreeHold(daemon);
     default:
       return undefined;
-  }
-}
-
-/** All processes below a daemon. */
-class TreeHold implements PartsHold {
-  readonly #daemon: ProvenProcess;
-  readonly #members: ProvenProcess[] = [];
-
-  constructor(daemon: ProvenProcess) {
-    this.#daemon = daemon;
-    this.findMore();
-  }
-
-  get members(): readonly ProvenProcess[] {
-    return this.#members;
-  }
-
-  /** Also below those whose parents have ended since they were found. */
-  findMore(): void {
-    for (const top of [this.#daemon, ...this.#members]) {
-      if (hasEnded(top)) continue;
-      for (const process of holdDescendants(ancestor(top), () => true)) {
-        // A number is another process's when the one that had it has ended.
-        const isKnown = this.#members.some((one) =>
-          one.pid === process.pid && !hasEnded(one)
-        );
-        if (isKnown) close(process.pidfd);
-        else this.#members.push(process);
-      }
-    }
-  }
-
-  release(): void {
-    for (const { pidfd } of this.#members) close(pidfd);
   }
 }
 

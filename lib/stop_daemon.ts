@@ -26,12 +26,11 @@ import { MonitorWatch } from "./monitor_watch.ts";
 import {
   holdOrphanedParts,
   lastRecordOf,
-  type PartsHold,
   whoIsLeft,
 } from "./orphaned_parts.ts";
+import { GroupHold, type PartsHold } from "./parts_hold.ts";
 import { removeLeftovers } from "./pidfile.ts";
 import { isPidfile } from "./pidfile_state.ts";
-import { GroupHold } from "./process_group.ts";
 import {
   DaemonHold,
   hasEnded,

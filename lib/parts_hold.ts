@@ -1,5 +1,6 @@
 /**
- * The process group of a daemon: whom a signal to all of it would reach.
+ * Processes that end with a daemon, besides it: the others in its process group,
+ * or all below it.
  *
  * @module
  */
@@ -8,6 +9,7 @@ import { isInOurGroup } from "../ffi/process_group.ts";
 import { readProcess, readProcesses } from "../ffi/process_table.ts";
 import { ActionFailure } from "./action.ts";
 import { commandLineOf } from "./daemon_state.ts";
+import { ancestor, holdDescendants } from "./descendants.ts";
 import {
   type DaemonHold,
   hasEnded,
@@ -15,8 +17,18 @@ import {
   type ProvenProcess,
 } from "./proven_process.ts";
 
+/** Processes that end with a daemon, held by descriptors until they are let go. */
+export interface PartsHold {
+  /** They. */
+  readonly members: readonly ProvenProcess[];
+  /** Looks for those that have been forked meanwhile. */
+  findMore(): void;
+  /** Lets go of them. */
+  release(): void;
+}
+
 /** The others in a daemon's process group. */
-export class GroupHold {
+export class GroupHold implements PartsHold {
   readonly #group: number;
   readonly #except: ReadonlySet<number>;
   /** Whose presence proves that the group's number is not another group's. */
@@ -101,5 +113,42 @@ export class GroupHold {
   /** Lets go of them. */
   release(): void {
     for (const { pidfd } of this.#members.values()) close(pidfd);
+  }
+}
+
+/** All processes below a daemon. */
+export class TreeHold implements PartsHold {
+  readonly #daemon: ProvenProcess;
+  readonly #members: ProvenProcess[] = [];
+
+  /** @param daemon The daemon. */
+  constructor(daemon: ProvenProcess) {
+    this.#daemon = daemon;
+    this.findMore();
+  }
+
+  /** All of them. */
+  get members(): readonly ProvenProcess[] {
+    return this.#members;
+  }
+
+  /** Looks for more, also below those whose parents have ended since. */
+  findMore(): void {
+    for (const top of [this.#daemon, ...this.#members]) {
+      if (hasEnded(top)) continue;
+      for (const process of holdDescendants(ancestor(top), () => true)) {
+        // A number is another process's when the one that had it has ended.
+        const isKnown = this.#members.some((one) =>
+          one.pid === process.pid && !hasEnded(one)
+        );
+        if (isKnown) close(process.pidfd);
+        else this.#members.push(process);
+      }
+    }
+  }
+
+  /** Lets go of them. */
+  release(): void {
+    for (const { pidfd } of this.#members) close(pidfd);
   }
 }
