@@ -10,10 +10,10 @@ Deno.test("setNice() sets the nice value that /proc shows, and may not lower it 
     import { setNice } from "${ROOT}/ffi/nice.ts";
     import { geteuid, setresuid } from "${ROOT}/ffi/user.ts";
     if (geteuid() === 0) setresuid(65534);
-    setNice(7);
+    setNice(19);
     const stat = Deno.readTextFileSync("/proc/thread-self/stat");
     console.log(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]);
     try { setNice(-1); } catch (error) { console.log(error.message); }`,
   );
-  assertEquals(answer, "7\nsetpriority failed (Permission denied)");
+  assertEquals(answer, "19\nsetpriority failed (Permission denied)");
 });
