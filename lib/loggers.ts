@@ -265,8 +265,9 @@ export function flushLoggers(
 ): void {
   const deadline = bootTime() + patience;
   const question = newQuestion();
-  let asked = loggers.filter(({ pid }) => pid !== 0);
-  for (const logger of asked) ask(logger, question);
+  let asked = loggers.filter((logger) =>
+    logger.pid !== 0 && ask(logger, question)
+  );
   while (asked.length > 0) {
     const fds = asked.map(({ ackFd }) => ackFd);
     const left = Math.ceil(deadline - bootTime());
@@ -286,13 +287,25 @@ export function newQuestion(): bigint {
 }
 
 /**
- * Asks a logger to say when all is written that is in its pipe now.
+ * Asks a logger to say when all is written that is in its pipe now. One that
+ * cannot be asked holds up nobody, and writes what is in its pipe all the same.
  *
  * @param logger The logger, which was not waited for.
  * @param question A number that is asked for the first time.
+ * @returns Whether it was asked.
  */
-export function ask({ pid }: Logger, question: bigint): void {
-  sigqueue(pid, Signal.SIGUSR1, question);
+export function ask({ pid }: Logger, question: bigint): boolean {
+  try {
+    sigqueue(pid, Signal.SIGUSR1, question);
+    return true;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.warn(
+      `logger pid ${pid}: ${error.message}, ` +
+        "what was written last may not be in its file yet",
+    );
+    return false;
+  }
 }
 
 /**

@@ -31,6 +31,7 @@ import { HUNG, isOverdue, isWatched } from "./watchdog.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import {
   handleSignals,
+  hearAgain,
   hearMessages,
   hearOfReadiness,
   hearOfStartup,
@@ -67,6 +68,7 @@ export function monitorDaemon(
   const quiet = new Quiet();
   for (;;) {
     try {
+      hearAgain(state);
       const daemon = takeTurn(state, starter, quiet);
       if (daemon !== undefined) return daemon;
     } catch (error) {

@@ -152,6 +152,7 @@ export function crashed(
   state.interval = next.interval;
   state.recentEnds = next.recentEnds;
   if (isTooOften(state.throttle, state.recentEnds, now)) giveUpForGood(state);
+  backOffUntil(state, next.earliest);
   if (next.earliest !== undefined) {
     const seconds = interval / 1000;
     vlog.warn(
@@ -159,7 +160,6 @@ export function crashed(
         lastWords(state),
     );
   }
-  backOffUntil(state, next.earliest);
 }
 
 /**
@@ -201,6 +201,8 @@ export function backOffUntil(
   state: MonitorState,
   deadline: number | undefined,
 ): void {
+  // First: where it fails, the end is acted on once more.
+  if (deadline !== undefined) setTimerfd(state.deadlineFd, deadline);
   closeStartup(state);
   closeReadiness(state);
   state.phase = "backingOff";
@@ -208,7 +210,6 @@ export function backOffUntil(
   if (deadline === undefined) return;
   state.deadline = deadline;
   state.backingOffUntil = Date.now() + Math.ceil(deadline - bootTime());
-  setTimerfd(state.deadlineFd, deadline);
 }
 
 /**

@@ -88,7 +88,7 @@ export function hearOfReadiness(state: MonitorState): void {
  * @param state What the monitor knows.
  */
 export function reapChildren(state: MonitorState): void {
-  let status: WaitStatus | undefined;
+  let status = unheard;
   try {
     for (;;) {
       const pid = endedChild();
@@ -114,11 +114,27 @@ export function reapChildren(state: MonitorState): void {
   } finally {
     // When all others are waited for that have ended with it. Whatever else has
     // failed: nobody hears of this end again.
+    unheard = status;
     if (status !== undefined && !clears(state, status)) {
       dispatch(state, { kind: "ended", status });
     }
+    unheard = undefined;
   }
 }
+
+/**
+ * Acts once more on the end of a daemon that was waited for, where that has
+ * failed halfway.
+ *
+ * @param state What the monitor knows.
+ */
+export function hearAgain(state: MonitorState): void {
+  if (!hasDaemon(state)) unheard = undefined;
+  if (unheard !== undefined) reapChildren(state);
+}
+
+/** An end that was waited for, while it is acted on. */
+let unheard: WaitStatus | undefined;
 
 /** Whether there is one that was not waited for. */
 function hasDaemon({ phase }: MonitorState): boolean {

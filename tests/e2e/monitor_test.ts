@@ -1,6 +1,8 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { assertStringIncludes } from "@std/assert/string-includes";
+import { lacks } from "../binutils.ts";
 import {
   LOGGED,
   logged,
@@ -10,7 +12,7 @@ import {
   successorOf,
   untilItWaits,
 } from "../monitored.ts";
-import { fdsOf, isAlive, parentOf, titleOf } from "../proc.ts";
+import { fdsOf, isAlive, look, parentOf, titleOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 Deno.test("tend --monitor logs in the monitor's name", async () => {
@@ -193,6 +195,42 @@ function limitsOf(pid: number): { soft: string; hard: string } {
   const text = Deno.readTextFileSync(`/proc/${pid}/limits`);
   const [, soft, hard] = /^Max core file size\s+(\S+)\s+(\S+)/m.exec(text)!;
   return { soft: soft!, hard: hard! };
+}
+
+for (
+  const [call, said] of [
+    ["timerfd_settime", "Invalid argument), going on in a second"],
+    ["rt_sigqueueinfo", "Invalid argument), what was written last may not be"],
+  ] as const
+) {
+  Deno.test({
+    name: `tend --monitor restarts although ${call}() fails at a crash`,
+    ignore: await lacks(["strace"]),
+    fn: async () => {
+      await using box = await Sandbox.create();
+      await box.tend(
+        ...[...LOGGED, "--sleep-after=never", "--restart-delay=50ms"],
+        ...["--log-timestamps", "--output=out", "--", "sleep", "600"],
+      );
+      const first = box.pidfile("web.pid")!;
+      const monitor = parentOf(first);
+      const inject = `inject=${call}:error=EINVAL:when=1`;
+      const strace = box.start([
+        ...["strace", "-qq", "-o", "trace", "-e", `trace=${call}`],
+        ...["-e", inject, "-p", `${monitor}`],
+      ]);
+      await box.until(
+        "it is traced",
+        () => look(monitor)?.status.get("TracerPid") === `${strace.pid}`,
+      );
+      Deno.kill(first, "SIGSEGV");
+      const second = await successorOf(first, box);
+      Deno.kill(second, "SIGSEGV");
+      const third = await successorOf(second, box);
+      assertStringIncludes(logOf(box), `failed (${said}`);
+      assertEquals(parentOf(third), monitor);
+    },
+  });
 }
 
 Deno.test("tend --monitor goes on after an error that it has no answer to", async () => {
