@@ -11,6 +11,7 @@ import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
+import { unreadable } from "./look_error.ts";
 import type { LogNames } from "./log_files.ts";
 import {
   type MonitorRecord,
@@ -39,6 +40,7 @@ export interface DaemonOutput extends LogNames, OutputRecord {
  * @param pidfile Its pidfile.
  * @returns Them; at least one.
  * @throws {ActionFailure} When there are none, or it cannot be told; says why.
+ * @throws {LookError} When the monitor's file cannot be read.
  */
 export function outputsOf(pidfile: string): DaemonOutput[] {
   const found = readRecord(pidfile);
@@ -87,7 +89,7 @@ function openIfAny(pidfile: string): number | undefined {
     return openMonitorFile(pidfile);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    throw new ActionFailure(`its monitor's file: ${error.reason}`);
+    throw unreadable(error.reason);
   }
 }
 
