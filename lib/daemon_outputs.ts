@@ -11,7 +11,7 @@ import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
-import { unreadable } from "./look_error.ts";
+import { LookError, unreadable } from "./look_error.ts";
 import type { LogNames } from "./log_files.ts";
 import {
   type MonitorRecord,
@@ -101,6 +101,8 @@ function withoutRecord(pidfile: string, isThere: boolean): string {
         "this tend can read";
     return `where its output is cannot be told: ${why}`;
   }
+  // As its pidfile, that cannot be read.
+  if (view.state === "unknown") throw new LookError(view.remark);
   return view.pid === undefined
     ? "not running, and where its output is only its monitor could say: " +
       "tend logs --file=FILE shows the file that was its --output"
