@@ -37,7 +37,8 @@ const OPTIONS = [
     name: "follow",
     letter: "f",
     value: "none",
-    help: "go on with what comes, until the daemon and its\nmonitor have ended",
+    help: "go on with what comes, until the daemon and its\n" +
+      "monitor have ended; with --file for ever",
   },
   {
     name: "lines",
@@ -75,7 +76,7 @@ gone before it could be shown, that is said. A restart is no end. What
 logrotate cuts off by copytruncate may be lost, as for any reader.`,
   groups: [{ title: "Options", options: OPTIONS }],
   operands: {
-    synopsis: "TARGET",
+    synopsis: "[TARGET | --file=FILE]",
     placeholder: "TARGET",
     least: 0,
     most: 1,

@@ -71,7 +71,7 @@ no option, or what follows --, is COMMAND; all behind it is COMMAND's own.`,
     ["2", "wrong usage"],
     [
       "4",
-      "there is no /proc, or there are too few descriptors for\ntend to start",
+      "tend cannot begin: too few descriptors, or no /proc",
     ],
     ["126", "COMMAND may not be executed"],
     ["127", "COMMAND is not there"],
