@@ -46,7 +46,7 @@ export function outputsOf(pidfile: string): DaemonOutput[] {
   const found = readRecord(pidfile);
   const { record } = found ?? {};
   if (found === undefined || record === undefined) {
-    throw new ActionFailure(withoutRecord(pidfile, found !== undefined));
+    throw withoutRecord(pidfile, found !== undefined);
   }
   if (record.outputs.length === 0) {
     throw new ActionFailure(
@@ -93,19 +93,21 @@ function openIfAny(pidfile: string): number | undefined {
   }
 }
 
-/** Says why it cannot be told. */
-function withoutRecord(pidfile: string, isThere: boolean): string {
+/** Says why there are none, or that it cannot be told. */
+function withoutRecord(pidfile: string, isThere: boolean): Error {
   const view = viewOf(lookAt(pidfile));
   if (isThere) {
     const why = view.remark ?? "there is nothing in its monitor's file that " +
         "this tend can read";
-    return `where its output is cannot be told: ${why}`;
+    return new LookError(`where its output is cannot be told: ${why}`);
   }
-  // As its pidfile, that cannot be read.
-  if (view.state === "unknown") throw new LookError(view.remark);
-  return view.pid === undefined
-    ? "not running, and where its output is only its monitor could say: " +
-      "tend logs --file=FILE shows the file that was its --output"
-    : "no monitor of tend's says where its output is: tend logs --file=FILE " +
-      "shows the file that was its --output";
+  // As where its pidfile cannot be read.
+  if (view.state === "unknown") return new LookError(view.remark);
+  return new ActionFailure(
+    view.pid === undefined
+      ? "not running, and where its output is only its monitor could say: " +
+        "tend logs --file=FILE shows the file that was its --output"
+      : "no monitor of tend's says where its output is: tend logs " +
+        "--file=FILE shows the file that was its --output",
+  );
 }

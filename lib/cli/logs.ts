@@ -17,6 +17,7 @@ import { type DaemonOutput, outputsOf } from "../daemon_outputs.ts";
 import { viewOf } from "../daemon_state.ts";
 import { dieOf } from "../fatal_signal.ts";
 import { LogFollower } from "../log_follower.ts";
+import { CANNOT_TELL, LookError } from "../look_error.ts";
 import { openTail } from "../log_tail.ts";
 import { type GivenOption, lastValue, UsageError } from "../options.ts";
 import { oneLine } from "../vlog.ts";
@@ -85,6 +86,7 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
     ["0", "it was shown"],
     ["1", "its output is not kept, or cannot be read"],
     ["2", "wrong usage"],
+    ["4", "what the daemon does cannot be told"],
   ],
   examples: [
     ["tend logs web", "shows the last 10 lines of RUNDIR/web.pid's daemon"],
@@ -111,7 +113,7 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       complain(source.name, error.message);
-      return 1;
+      return error instanceof LookError ? CANNOT_TELL : 1;
     }
   },
 };

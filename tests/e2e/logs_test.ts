@@ -386,6 +386,9 @@ Deno.test("tend logs says that a record cannot be read", async () => {
   Deno.writeTextFileSync(box.runPath("web.pid.monitor"), "junk\n");
   assertEquals(
     await box.tend("logs", "web"),
-    failed("web: where its output is cannot be told: monitor killed"),
+    {
+      ...failed("web: where its output is cannot be told: monitor killed"),
+      code: 4,
+    },
   );
 });
