@@ -392,3 +392,17 @@ Deno.test("tend logs says that a record cannot be read", async () => {
     },
   );
 });
+
+Deno.test("tend logs --help has --file in place of TARGET, and says that it does not end then", async () => {
+  await using box = await Sandbox.create();
+  const { stdout } = await box.tend("logs", "--help");
+  const words = stdout.replace(/\s+/g, " ");
+  assertMatch(
+    words,
+    /usage: tend logs \[OPTION\]... \[TARGET \| --file=FILE\] /,
+  );
+  assertMatch(
+    words,
+    /--follow [^-]* and its monitor have ended; with --file for ever /,
+  );
+});
