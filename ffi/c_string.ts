@@ -82,31 +82,11 @@ export function fromUtf8(bytes: Uint8Array, what: string): string {
 export function splitStrings(
   bytes: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer>[] {
-  return partsBefore(0, bytes).parts;
-}
-
-/**
- * Lines of a file.
- *
- * @param bytes The file.
- * @returns The lines without their ends; the last one may have none.
- */
-export function splitLines(
-  bytes: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer>[] {
-  const { parts, rest } = partsBefore("\n".charCodeAt(0), bytes);
-  return rest.length === 0 ? parts : [...parts, rest];
-}
-
-function partsBefore(
-  end: number,
-  bytes: Uint8Array<ArrayBuffer>,
-): { parts: Uint8Array<ArrayBuffer>[]; rest: Uint8Array<ArrayBuffer> } {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let start = 0;
   for (;;) {
-    const next = bytes.indexOf(end, start);
-    if (next === -1) return { parts, rest: bytes.slice(start) };
+    const next = bytes.indexOf(0, start);
+    if (next === -1) return parts;
     parts.push(bytes.slice(start, next));
     start = next + 1;
   }

@@ -10,7 +10,7 @@ import { fromBytes } from "./c_string.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
 import { readDirectory } from "./directory.ts";
 import { O_RDONLY } from "./file.ts";
-import { bind, LibcError } from "./libc.ts";
+import { bind, Errno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
   sysconf: { parameters: ["i32" /* int name */], result: "i64" },
@@ -163,6 +163,19 @@ export function readProcess(pid: number): ProcessInfo | undefined {
 }
 
 /**
+ * Looks at a process, for whoever takes it for ended when it is not there: that
+ * it could not be looked at is no answer then.
+ *
+ * @param pid The process.
+ * @returns What `/proc` says of it; `undefined` when it is gone.
+ * @throws {LibcError} Any other reason, as `EMFILE`.
+ */
+export function readProcessOrFail(pid: number): ProcessInfo | undefined {
+  const line = readUnlessGone(`/proc/${pid}/stat`);
+  return line === undefined ? undefined : new ProcessInfo(pid, line);
+}
+
+/**
  * Asks whether the kernel tells the children of a process. Few are built without.
  *
  * @returns Whether {@linkcode childrenOf} can be used.
@@ -201,18 +214,33 @@ let part: Uint8Array<ArrayBuffer> | undefined;
 
 /** Reads a file of a process that may have ended by now. */
 function readIfThere(path: string): string | undefined {
+  try {
+    return readUnlessGone(path);
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+}
+
+function readUnlessGone(path: string): string | undefined {
   name ??= new Uint8Array(64);
   part ??= new Uint8Array(PART);
   encoder.encodeInto(`${path}\0`, name);
   const fd = libc.open(name, O_RDONLY | O_CLOEXEC);
-  if (fd === -1) return undefined;
+  if (fd === -1) return goneOrFail("open", errno());
   let text = "";
   let length: number;
   do {
     length = Number(libc.read(fd, part, BigInt(PART)));
     if (length > 0) text += fromBytes(part.subarray(0, length));
   } while (length > SHORT_PART);
+  const why = errno();
   libc.close(fd);
-  // It may have ended since it was opened.
-  return length < 0 ? undefined : text;
+  return length < 0 ? goneOrFail("read", why) : text;
+}
+
+/** It may have ended since it was opened: ESRCH. */
+function goneOrFail(call: string, why: number): undefined {
+  if (why === Errno.ENOENT || why === Errno.ESRCH) return undefined;
+  throw new LibcError(call, why);
 }

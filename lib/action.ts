@@ -6,6 +6,7 @@
 import { LibcError } from "../ffi/libc.ts";
 import { lookAt } from "./daemon_look.ts";
 import { type DaemonState, viewOf } from "./daemon_state.ts";
+import { CANNOT_TELL, LookError } from "./look_error.ts";
 import { SignalRefused } from "./proven_process.ts";
 import type { Job } from "./together.ts";
 
@@ -90,6 +91,10 @@ export function* withFailures(
   } catch (error) {
     const { state, pid, monitor } = viewOf(lookAt(pidfile));
     const failed = { done: undefined, state, pid, monitor };
+    if (error instanceof LookError) {
+      const text = `${error.message}, not ${participle}`;
+      return { ...failed, error: text, status: CANNOT_TELL };
+    }
     if (error instanceof ActionFailure) {
       return { ...failed, error: error.message, status: error.status };
     }

@@ -7,6 +7,7 @@ import { bootTime } from "../ffi/wait.ts";
 import { type Achieved, ActionFailure, seconds } from "./action.ts";
 import { lookAtPidfile } from "./daemon_look.ts";
 import { isDaemonOf } from "./daemon_state.ts";
+import { LookError } from "./look_error.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import { DaemonHold, type ProvenMonitor } from "./proven_process.ts";
@@ -59,8 +60,13 @@ export function* awaitReady(pidfile: string, timeout: number): Job<Achieved> {
     const held = DaemonHold.take(pidfile);
     try {
       checkKnown(held);
-      const { view: { state }, daemon, monitor } = held;
+      const { view, daemon, monitor } = held;
+      const { state, isMonitorUnknown, remark } = view;
       if (monitor === undefined) {
+        // It may have one that would say that it is not.
+        if (isMonitorUnknown && view.monitor === undefined) {
+          throw new LookError(remark);
+        }
         // Nobody says more of it than that it runs.
         if (daemon === undefined) throw new ActionFailure("not running");
         return { done: "ready", state, pid: daemon.pid, monitor: undefined };
@@ -106,8 +112,10 @@ function* readyUnder(
 /** When it has crashed its monitor may not have seen that yet. */
 function runs(pidfile: string, { pid, monitor }: MonitorRecord): boolean {
   const look = lookAtPidfile(pidfile);
-  return (look.kind === "running" && look.pid === pid) ||
-    isDaemonOf(pid, monitor);
+  if (look.kind === "running" && look.pid === pid) return true;
+  if (isDaemonOf(pid, monitor)) return true;
+  if (look.kind === "error") throw new LookError(look.reason);
+  return false;
 }
 
 function checkKnown({ view, pidfds }: DaemonHold): void {
@@ -117,7 +125,7 @@ function checkKnown({ view, pidfds }: DaemonHold): void {
     );
   }
   if (pidfds.length > 0) return;
-  if (view.state === "unknown") throw new ActionFailure(`${view.remark}`);
+  if (view.state === "unknown") throw new LookError(view.remark);
   if (view.pid !== undefined || view.record !== undefined) {
     throw new ActionFailure("is changing all the time");
   }

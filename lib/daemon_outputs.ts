@@ -11,6 +11,7 @@ import { waitReadable } from "../ffi/wait.ts";
 import { ActionFailure } from "./action.ts";
 import { lookAt } from "./daemon_look.ts";
 import { viewOf } from "./daemon_state.ts";
+import { LookError, unreadable } from "./look_error.ts";
 import type { LogNames } from "./log_files.ts";
 import {
   type MonitorRecord,
@@ -39,12 +40,13 @@ export interface DaemonOutput extends LogNames, OutputRecord {
  * @param pidfile Its pidfile.
  * @returns Them; at least one.
  * @throws {ActionFailure} When there are none, or it cannot be told; says why.
+ * @throws {LookError} When the monitor's file cannot be read.
  */
 export function outputsOf(pidfile: string): DaemonOutput[] {
   const found = readRecord(pidfile);
   const { record } = found ?? {};
   if (found === undefined || record === undefined) {
-    throw new ActionFailure(withoutRecord(pidfile, found !== undefined));
+    throw withoutRecord(pidfile, found !== undefined);
   }
   if (record.outputs.length === 0) {
     throw new ActionFailure(
@@ -87,21 +89,25 @@ function openIfAny(pidfile: string): number | undefined {
     return openMonitorFile(pidfile);
   } catch (error) {
     if (!(error instanceof LibcError)) throw error;
-    throw new ActionFailure(`its monitor's file: ${error.reason}`);
+    throw unreadable(error.reason);
   }
 }
 
-/** Says why it cannot be told. */
-function withoutRecord(pidfile: string, isThere: boolean): string {
+/** Says why there are none, or that it cannot be told. */
+function withoutRecord(pidfile: string, isThere: boolean): Error {
   const view = viewOf(lookAt(pidfile));
   if (isThere) {
     const why = view.remark ?? "there is nothing in its monitor's file that " +
         "this tend can read";
-    return `where its output is cannot be told: ${why}`;
+    return new LookError(`where its output is cannot be told: ${why}`);
   }
-  return view.pid === undefined
-    ? "not running, and where its output is only its monitor could say: " +
-      "tend logs --file=FILE shows the file that was its --output"
-    : "no monitor of tend's says where its output is: tend logs --file=FILE " +
-      "shows the file that was its --output";
+  // As where its pidfile cannot be read.
+  if (view.state === "unknown") return new LookError(view.remark);
+  return new ActionFailure(
+    view.pid === undefined
+      ? "not running, and where its output is only its monitor could say: " +
+        "tend logs --file=FILE shows the file that was its --output"
+      : "no monitor of tend's says where its output is: tend logs " +
+        "--file=FILE shows the file that was its --output",
+  );
 }

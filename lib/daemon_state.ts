@@ -6,8 +6,10 @@
 import { fromBytes } from "../ffi/c_string.ts";
 import { readFile } from "../ffi/file.ts";
 import { LibcError } from "../ffi/libc.ts";
-import { readProcess } from "../ffi/process_table.ts";
+import { UNSHOWN } from "../ffi/proc.ts";
+import { readProcessOrFail } from "../ffi/process_table.ts";
 import type { DaemonLook } from "./daemon_look.ts";
+import { LookError } from "./look_error.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import type { MonitorPhase } from "./monitor_state.ts";
 
@@ -47,7 +49,8 @@ export interface DaemonView {
  * @param look What is to be seen of it.
  * @returns It.
  */
-export function viewOf({ pidfile, monitor }: DaemonLook): DaemonView {
+export function viewOf(look: DaemonLook): DaemonView {
+  const { pidfile, monitor } = look;
   const view = {
     pid: pidfile.kind === "running" || pidfile.kind === "elsewhere"
       ? pidfile.pid
@@ -123,7 +126,14 @@ function monitored(
     return { ...view, state, remark };
   }
   if (phase === "backingOff") return { ...view, state: phase, remark };
-  if (isDaemonOf(record.pid, record.monitor)) {
+  let isRunning: boolean;
+  try {
+    isRunning = isDaemonOf(record.pid, record.monitor);
+  } catch (error) {
+    if (!(error instanceof LookError)) throw error;
+    return { ...view, state: "unknown", remark: error.message };
+  }
+  if (isRunning) {
     const { pid } = record;
     if (pidfile.kind === "error") {
       return { ...view, pid, state: phase, remark: pidfile.reason };
@@ -141,10 +151,16 @@ function monitored(
  * @param pid The process, as the monitor says.
  * @param monitor The monitor, which lives.
  * @returns Whether it is its child, and has not ended.
+ * @throws {LookError} When it cannot be looked at.
  */
 export function isDaemonOf(pid: number, monitor: number): boolean {
-  const info = pid > 0 ? readProcess(pid) : undefined;
-  return info?.ppid === monitor && !info.hasEnded;
+  try {
+    const info = pid > 0 ? readProcessOrFail(pid) : undefined;
+    return info?.ppid === monitor && !info.hasEnded;
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    throw new LookError(`/proc/${pid}: ${error.reason}`, { cause: error });
+  }
 }
 
 /** Nobody of ours looks after it: says why. */
@@ -154,7 +170,12 @@ function unmonitored(
 ): string | undefined {
   switch (monitor.kind) {
     case "none":
-      return ovsMonitorOf(pid) === undefined ? "unmonitored" : undefined;
+      try {
+        return ovsMonitorOf(pid) === undefined ? "unmonitored" : undefined;
+      } catch (error) {
+        if (!(error instanceof LibcError)) throw error;
+        return `monitor unknown: ${error.message}`;
+      }
     case "stale":
       return "monitor killed";
     case "held":
@@ -169,13 +190,21 @@ function unmonitored(
  * title. It has no file of its own.
  *
  * @param pid The daemon.
- * @returns Its monitor; `undefined` when its parent is none.
+ * @returns Its monitor; `undefined` when its parent is none, or not shown to us.
+ * @throws {LibcError} When it cannot be looked at.
  */
 export function ovsMonitorOf(pid: number): number | undefined {
-  const parent = readProcess(pid)?.ppid ?? 0;
-  return parent > 1 && commandLineOf(parent).includes(`monitoring pid ${pid} (`)
-    ? parent
-    : undefined;
+  try {
+    const parent = readProcessOrFail(pid)?.ppid ?? 0;
+    return parent > 1 && readTitle(parent).includes(`monitoring pid ${pid} (`)
+      ? parent
+      : undefined;
+  } catch (error) {
+    const isUnshown = error instanceof LibcError &&
+      UNSHOWN.includes(error.errno);
+    if (isUnshown) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -186,10 +215,14 @@ export function ovsMonitorOf(pid: number): number | undefined {
  */
 export function commandLineOf(pid: number): string {
   try {
-    return fromBytes(readFile(`/proc/${pid}/cmdline`)).replace(/\0+$/, "")
-      .replaceAll("\0", " ");
+    return readTitle(pid);
   } catch (error) {
     if (error instanceof LibcError) return "";
     throw error;
   }
+}
+
+function readTitle(pid: number): string {
+  return fromBytes(readFile(`/proc/${pid}/cmdline`)).replace(/\0+$/, "")
+    .replaceAll("\0", " ");
 }

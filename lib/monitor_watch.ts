@@ -7,7 +7,7 @@ import { close, readIfAny } from "../ffi/descriptor.ts";
 import { LibcError } from "../ffi/libc.ts";
 import { inotifyWrites } from "../ffi/inotify.ts";
 import { bootTime } from "../ffi/wait.ts";
-import { ActionFailure } from "./action.ts";
+import { unreadable } from "./look_error.ts";
 import {
   type MonitorRecord,
   openMonitorFile,
@@ -39,23 +39,20 @@ export class MonitorWatch {
    * @param monitor The monitor.
    * @returns The watch; `undefined` when the monitor has ended, or lost its file
    * to another.
-   * @throws {LibcError} When it cannot be opened.
-   * @throws {ActionFailure} When it cannot be read.
+   * @throws {LookError} When it cannot be read.
    */
   static start(
     pidfile: string,
     monitor: ProvenMonitor,
   ): MonitorWatch | undefined {
-    const fd = openMonitorFile(pidfile);
+    const fd = openOrFail(pidfile);
     if (fd === undefined) return undefined;
     const file = readOpenMonitorFile(fd);
     if (file.kind === "held" && file.monitor === monitor.pid) {
       return new MonitorWatch(monitor, fd);
     }
     close(fd);
-    if (file.kind === "error") {
-      throw new ActionFailure(`its monitor's file: ${file.reason}`);
-    }
+    if (file.kind === "error") throw unreadable(file.reason);
     return undefined;
   }
 
@@ -63,6 +60,7 @@ export class MonitorWatch {
    * Reads what the monitor says.
    *
    * @returns It, and whether it was its last word.
+   * @throws {LookError} When it cannot be read.
    */
   look(): { record: MonitorRecord; isLast: boolean } {
     const events = new Uint8Array(4096);
@@ -72,6 +70,7 @@ export class MonitorWatch {
     // Asked before the record is read: it writes its last word before it ends.
     const isLast = hasEnded(this.#monitor);
     const file = readOpenMonitorFile(this.#fd);
+    if (file.kind === "error") throw unreadable(file.reason);
     const record = file.kind === "held" || file.kind === "stale"
       ? file.record
       : undefined;
@@ -95,6 +94,15 @@ export class MonitorWatch {
   stop(): void {
     close(this.#fd);
     if (this.#writes !== undefined) close(this.#writes);
+  }
+}
+
+function openOrFail(pidfile: string): number | undefined {
+  try {
+    return openMonitorFile(pidfile);
+  } catch (error) {
+    if (error instanceof LibcError) throw unreadable(error.reason);
+    throw error;
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { isInOurGroup } from "../ffi/process_group.ts";
-import { readProcess, readProcesses } from "../ffi/process_table.ts";
+import { readProcesses, readProcessOrFail } from "../ffi/process_table.ts";
 import { bootTime } from "../ffi/wait.ts";
 import type { Say } from "./action.ts";
 import { type MonitorRecord, readMonitorFile } from "./monitor_file.ts";
@@ -44,7 +44,7 @@ export function holdOrphanedParts(
   if (daemon === undefined || daemon.pid !== record?.pid) return undefined;
   switch (record.killMode) {
     case "group": {
-      const leads = readProcess(daemon.pid)?.group === daemon.pid;
+      const leads = readProcessOrFail(daemon.pid)?.group === daemon.pid;
       return leads && !isInOurGroup(daemon.pid)
         ? GroupHold.take(held)
         : undefined;

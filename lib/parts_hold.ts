@@ -6,7 +6,11 @@
  */
 import { close } from "../ffi/descriptor.ts";
 import { isInOurGroup } from "../ffi/process_group.ts";
-import { readProcess, readProcesses } from "../ffi/process_table.ts";
+import {
+  readProcess,
+  readProcesses,
+  readProcessOrFail,
+} from "../ffi/process_table.ts";
 import { ActionFailure } from "./action.ts";
 import { commandLineOf } from "./daemon_state.ts";
 import { ancestor, holdDescendants } from "./descendants.ts";
@@ -59,7 +63,7 @@ export class GroupHold implements PartsHold {
    */
   static take(held: DaemonHold): GroupHold | undefined {
     const { daemon, monitor, bystander } = held;
-    const group = daemon && readProcess(daemon.pid)?.group;
+    const group = daemon && readProcessOrFail(daemon.pid)?.group;
     if (daemon === undefined || group === undefined) return undefined;
     if (isInOurGroup(daemon.pid)) {
       if (hasEnded(daemon)) return undefined;
@@ -69,7 +73,7 @@ export class GroupHold implements PartsHold {
       );
     }
     const own = [daemon, monitor, bystander].map((process) => process?.pid);
-    const leader = readProcess(group);
+    const leader = readProcessOrFail(group);
     if (!own.includes(group) && leader?.group === group) {
       throw new ActionFailure(
         `its process group is that of pid ${group} (${

@@ -286,7 +286,8 @@ function mayBePidfile(fd: number): boolean {
  * Whether a file is a pidfile at all: it holds a number and nothing else.
  *
  * @param path The file.
- * @returns Whether it is; not when it cannot be read.
+ * @returns Whether it is; not when it is not there.
+ * @throws {LibcError} When it cannot be read.
  */
 export function isPidfile(path: string): boolean {
   try {
@@ -300,7 +301,9 @@ export function isPidfile(path: string): boolean {
       close(fd);
     }
   } catch (error) {
-    if (error instanceof LibcError) return false;
+    const isGone = error instanceof LibcError &&
+      error.errno === Errno.ENOENT;
+    if (isGone) return false;
     throw error;
   }
 }

@@ -12,6 +12,9 @@
  * the lock after we had our hand on it. Asked in the other order, lock first,
  * the number could be another's when the descriptor is made.
  *
+ * A look that fails proves nothing, and refutes nothing: the second one has a
+ * descriptor more open than the first, and may be the first to find none free.
+ *
  * @module
  */
 import { close } from "../ffi/descriptor.ts";
@@ -26,6 +29,7 @@ import {
   ovsMonitorOf,
   viewOf,
 } from "./daemon_state.ts";
+import { LookError, unreadable } from "./look_error.ts";
 import { type MonitorRecord, readMonitorFile } from "./monitor_file.ts";
 
 /** How often to try when all changes between two looks. */
@@ -62,15 +66,21 @@ export class DaemonHold {
   private constructor(pidfile: string, look: DaemonLook) {
     this.view = viewOf(look);
     if (this.view.isElsewhere) return;
-    this.monitor = proveMonitor(pidfile, look);
-    this.daemon = look.pidfile.kind === "running"
-      ? proveDaemon(pidfile, look.pidfile.pid)
-      : proveChild(this.monitor);
-    if (this.monitor !== undefined || this.daemon === undefined) return;
-    const other = look.monitor.kind === "held"
-      ? look.monitor.monitor
-      : ovsMonitorOf(this.daemon.pid);
-    if (other !== undefined) this.bystander = hold(other);
+    try {
+      this.monitor = proveMonitor(pidfile, look);
+      this.daemon = look.pidfile.kind === "running"
+        ? proveDaemon(pidfile, look.pidfile.pid)
+        : proveChild(this.monitor);
+      if (this.monitor !== undefined || this.daemon === undefined) return;
+      const other = look.monitor.kind === "held"
+        ? look.monitor.monitor
+        : ovsMonitorOf(this.daemon.pid);
+      if (other !== undefined) this.bystander = hold(other);
+    } catch (error) {
+      this.release();
+      if (!(error instanceof LibcError)) throw error;
+      throw new LookError(error.message, { cause: error });
+    }
   }
 
   /**
@@ -79,7 +89,7 @@ export class DaemonHold {
    * @param pidfile Its pidfile.
    * @returns The hold. Without daemon and monitor, none of them is there, or the
    * view says why they could not be had.
-   * @throws {LibcError} `EMFILE`, `ENOSYS` before Linux 5.3.
+   * @throws {LookError} When a look at it fails, as for lack of descriptors.
    */
   static take(pidfile: string): DaemonHold {
     for (let attempt = 1;; attempt++) {
@@ -131,14 +141,20 @@ export function prove(
   isProved: () => boolean,
 ): ProvenProcess | undefined {
   const held = hold(pid);
-  if (held === undefined || isProved()) return held;
-  close(held.pidfd);
-  return undefined;
+  if (held === undefined) return undefined;
+  let isKept = false;
+  try {
+    isKept = isProved();
+    return isKept ? held : undefined;
+  } finally {
+    if (!isKept) close(held.pidfd);
+  }
 }
 
 function proveDaemon(pidfile: string, pid: number): ProvenProcess | undefined {
   return prove(pid, () => {
     const again = lookAtPidfile(pidfile);
+    if (again.kind === "error") throw new LookError(again.reason);
     return again.kind === "running" && again.pid === pid;
   });
 }
@@ -154,6 +170,7 @@ function proveMonitor(
   let record: MonitorRecord | undefined;
   const proven = prove(pid, () => {
     const again = readMonitorFile(pidfile);
+    if (again.kind === "error") throw unreadable(again.reason);
     if (again.kind === "held" && again.monitor === pid) record = again.record;
     return record !== undefined;
   });

@@ -24,6 +24,7 @@ import { type DaemonOutput, outputsOf } from "./daemon_outputs.ts";
 import { isDaemonOf } from "./daemon_state.ts";
 import { foreignness } from "./foreign_file.ts";
 import { logsTo } from "./loggers.ts";
+import { LookError } from "./look_error.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import { lastRecordOf } from "./orphaned_parts.ts";
 import {
@@ -87,8 +88,9 @@ function* reopenOrphans(
   deadline: number,
   timeout: number,
 ): Job<void> {
-  const isKnown = !held.view.isElsewhere && held.view.state !== "unknown" &&
-    lastRecordOf(pidfile) !== undefined;
+  const { isElsewhere, state, remark } = held.view;
+  if (!isElsewhere && state === "unknown") throw new LookError(remark);
+  const isKnown = !isElsewhere && lastRecordOf(pidfile) !== undefined;
   if (!isKnown) throw new ActionFailure(withoutMonitor(held));
   for (const output of outputsOf(pidfile)) {
     const { file, logger, writer } = output;
@@ -103,7 +105,6 @@ function* reopenOrphans(
 
 function withoutMonitor({ view, daemon }: DaemonHold): string {
   if (view.isElsewhere) return "runs in another PID namespace, not reopened";
-  if (view.state === "unknown") return `${view.remark}, not reopened`;
   return daemon === undefined
     ? "not running, not reopened"
     : "there is no monitor of tend's to say who writes its output " +

@@ -13,6 +13,7 @@ import {
   seconds,
 } from "./action.ts";
 import { LEFT_GRACE_MS } from "./monitor_clearing.ts";
+import { LookError } from "./look_error.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import { MonitorWatch } from "./monitor_watch.ts";
 import {
@@ -79,7 +80,7 @@ function monitorToAsk({ view, daemon, monitor }: DaemonHold): ProvenMonitor {
   }
   if (monitor !== undefined) return monitor;
   if (daemon !== undefined && view.isMonitorUnknown) {
-    throw new ActionFailure(`${view.remark}, not restarted`);
+    throw new LookError(view.remark);
   }
   if (daemon !== undefined) {
     throw new ActionFailure(
@@ -87,9 +88,7 @@ function monitorToAsk({ view, daemon, monitor }: DaemonHold): ProvenMonitor {
         "tend stop, and start it as it was started",
     );
   }
-  if (view.state === "unknown") {
-    throw new ActionFailure(`${view.remark}, not restarted`);
-  }
+  if (view.state === "unknown") throw new LookError(view.remark);
   throw new ActionFailure(
     "not running, start it with tend run --detach --monitor --pidfile=FILE " +
       "-- COMMAND",

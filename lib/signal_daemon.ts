@@ -4,6 +4,7 @@
  * @module
  */
 import { type Achieved, ActionFailure } from "./action.ts";
+import { LookError } from "./look_error.ts";
 import { DaemonHold, sendSignal } from "./proven_process.ts";
 import type { Job } from "./together.ts";
 
@@ -32,11 +33,8 @@ export function* signalDaemon(pidfile: string, signal: number): Job<Achieved> {
     if (view.isElsewhere) {
       throw new ActionFailure("runs in another PID namespace, not signalled");
     }
-    throw new ActionFailure(
-      view.state === "unknown"
-        ? `${view.remark}, not signalled`
-        : "not running, not signalled",
-    );
+    if (view.state === "unknown") throw new LookError(view.remark);
+    throw new ActionFailure("not running, not signalled");
   } finally {
     held.release();
   }

@@ -19,6 +19,7 @@ import {
 import { lookAt } from "./daemon_look.ts";
 import { holdParts } from "./daemon_parts.ts";
 import { viewOf } from "./daemon_state.ts";
+import { LookError } from "./look_error.ts";
 import { LEFT_GRACE_MS } from "./monitor_clearing.ts";
 import type { MonitorRecord } from "./monitor_file.ts";
 import { removeStaleMonitorFile } from "./monitor_hold.ts";
@@ -132,9 +133,7 @@ function checkReachable({ view, daemon, monitor }: DaemonHold): void {
     );
   }
   if (daemon !== undefined || monitor !== undefined) return;
-  if (view.state === "unknown") {
-    throw new ActionFailure(`${view.remark}, not stopped`);
-  }
+  if (view.state === "unknown") throw new LookError(view.remark);
   if (view.pid !== undefined || view.record !== undefined) {
     throw new ActionFailure("is changing all the time, not stopped");
   }
@@ -157,7 +156,9 @@ function clearUp(
     // In the order in which a monitor removes them.
     removeStaleMonitorFile(pidfile);
     removeLeftovers(pidfile);
-    isLeft = viewOf(lookAt(pidfile)).state === "stale";
+    const { state, remark } = viewOf(lookAt(pidfile));
+    if (state === "unknown") throw new LookError(remark);
+    isLeft = state === "stale";
   }
   if (isLeft) say.warn("not running, its stale files could not be removed");
   else if (isFirst) {

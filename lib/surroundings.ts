@@ -213,6 +213,8 @@ export function environmentIn(
  */
 export function nameOf(entry: Uint8Array): string {
   const equals = entry.indexOf("=".charCodeAt(0));
-  const name = equals === -1 ? entry : entry.subarray(0, equals);
-  return Array.from(name, (byte) => String.fromCharCode(byte)).join("");
+  const length = equals === -1 ? entry.length : equals;
+  let name = "";
+  for (let i = 0; i < length; i++) name += String.fromCharCode(entry[i]!);
+  return name;
 }

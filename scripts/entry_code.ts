@@ -72,13 +72,14 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["0f 05", "syscall"],
       ["85 c0", "test %eax, %eax"],
       ["74 5c", "je mounted"],
-      // write(2, message), and exit_group(1)
+      // write(2, message), and exit_group(4): it is no verb's word for a daemon
+      // that does not run.
       ["48 8d 35 ffffffaf", "lea message(%rip), %rsi"],
       ["ba 00000033", "mov $51, %edx"],
       ["bf 00000002", "say: mov $2, %edi"],
       ["b8 00000001", "mov $1, %eax"],
       ["0f 05", "syscall"],
-      ["bf 00000001", "mov $1, %edi"],
+      ["bf 00000004", "mov $4, %edi"],
       ["b8 000000e7", "mov $231, %eax"],
       ["0f 05", "syscall"],
       [hex(TOO_FEW), `few: .ascii ${JSON.stringify(TOO_FEW)}`],
@@ -179,13 +180,13 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["d2800608", "mov x8, #48"],
       ["d4000001", "svc #0"],
       ["b40002e0", "cbz x0, mounted"],
-      // write(2, message), and exit_group(1)
+      // write(2, message), and exit_group(4)
       ["70fffd61", "adr x1, message"],
       ["d2800662", "mov x2, #51"],
       ["d2800040", "say: mov x0, #2"],
       ["d2800808", "mov x8, #64"],
       ["d4000001", "svc #0"],
-      ["d2800020", "mov x0, #1"],
+      ["d2800080", "mov x0, #4"],
       ["d2800bc8", "mov x8, #94"],
       ["d4000001", "svc #0"],
       [

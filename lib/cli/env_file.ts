@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { splitLines } from "../../ffi/c_string.ts";
 import { close, readIfAny, setBlocking } from "../../ffi/descriptor.ts";
 import { O_NOCTTY, O_NONBLOCK, O_RDONLY, readLink } from "../../ffi/file.ts";
 import { fstat, isFifo } from "../../ffi/file_stat.ts";
@@ -14,18 +13,25 @@ import { geteuid } from "../../ffi/user.ts";
 import { ForeignFileError, foreignness, openOwnWay } from "../foreign_file.ts";
 import { nameOf } from "../surroundings.ts";
 
+const LINE_FEED = "\n".charCodeAt(0);
 const HASH = "#".charCodeAt(0);
 const EQUALS = "=".charCodeAt(0);
-/** In bytes; the kernel hands on no more than 6 MiB, with the arguments. */
+/** In bytes, with comments and all. */
 const LARGEST_FILE = 8 << 20;
+/** The kernel hands on no more, with the arguments. */
+const MOST_BYTES = 6 << 20;
+/** What each takes of that besides its text: its NUL, and a pointer to it. */
+const EXTRA_BYTES = 9;
 
 /**
  * Reads a file of variables.
  *
  * @param path The file.
- * @returns Its entries, as bytes, in their order.
- * @throws {Error} When it cannot be read, is another user's doing or a line is
- * none; the message has the line's number.
+ * @returns Its variables, as bytes, in their order; of several with one name the
+ * last.
+ * @throws {Error} When it cannot be read, is another user's doing, a line is none
+ * or there are more than a command can be given; the message has the line's
+ * number.
  */
 export function readEnvFile(path: string): Uint8Array[] {
   const option = `option --env-file=${path}`;
@@ -37,15 +43,29 @@ export function readEnvFile(path: string): Uint8Array[] {
     if (!isKnown) throw error;
     throw new Error(`${option}: ${error.message}`, { cause: error });
   }
-  return splitLines(bytes).flatMap((line, index) => {
-    if (line.length === 0 || line[0] === HASH) return [];
+  const found = new Map<string, Uint8Array>();
+  let room = MOST_BYTES;
+  let [start, end] = [0, 0];
+  for (let number = 1; start < bytes.length; number++, start = end + 1) {
+    end = bytes.indexOf(LINE_FEED, start);
+    if (end === -1) end = bytes.length;
+    if (end === start || bytes[start] === HASH) continue;
+    const line = bytes.subarray(start, end);
     const why = checkVariable(line);
     // Not the line itself: it may be a password's.
-    if (why !== undefined) {
-      throw new Error(`${option}: line ${index + 1}: ${why}`);
+    if (why !== undefined) throw new Error(`${option}: line ${number}: ${why}`);
+    const name = nameOf(line);
+    const before = found.get(name);
+    if (before !== undefined) room += before.length + EXTRA_BYTES;
+    room -= line.length + EXTRA_BYTES;
+    if (room < 0) {
+      throw new Error(
+        `${option}: line ${number}: no command can be given so many variables`,
+      );
     }
-    return [line];
-  });
+    found.set(name, line);
+  }
+  return [...found.values()];
 }
 
 /**

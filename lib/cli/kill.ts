@@ -38,6 +38,7 @@ ${ACTION_JSON}`,
     ["0", "it was sent to all of them"],
     ["1", "one does not run, or is another user's"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
   ],
   examples: [
     ["tend kill -s USR1 web", "sends SIGUSR1 to the daemon of RUNDIR/web.pid"],

@@ -17,6 +17,7 @@ import { type DaemonOutput, outputsOf } from "../daemon_outputs.ts";
 import { viewOf } from "../daemon_state.ts";
 import { dieOf } from "../fatal_signal.ts";
 import { LogFollower } from "../log_follower.ts";
+import { CANNOT_TELL, LookError } from "../look_error.ts";
 import { openTail } from "../log_tail.ts";
 import { type GivenOption, lastValue, UsageError } from "../options.ts";
 import { oneLine } from "../vlog.ts";
@@ -37,7 +38,8 @@ const OPTIONS = [
     name: "follow",
     letter: "f",
     value: "none",
-    help: "go on with what comes, until the daemon and its\nmonitor have ended",
+    help: "go on with what comes, until the daemon and its\n" +
+      "monitor have ended; with --file for ever",
   },
   {
     name: "lines",
@@ -75,7 +77,7 @@ gone before it could be shown, that is said. A restart is no end. What
 logrotate cuts off by copytruncate may be lost, as for any reader.`,
   groups: [{ title: "Options", options: OPTIONS }],
   operands: {
-    synopsis: "TARGET",
+    synopsis: "[TARGET | --file=FILE]",
     placeholder: "TARGET",
     least: 0,
     most: 1,
@@ -84,6 +86,7 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
     ["0", "it was shown"],
     ["1", "its output is not kept, or cannot be read"],
     ["2", "wrong usage"],
+    ["4", "what the daemon does cannot be told"],
   ],
   examples: [
     ["tend logs web", "shows the last 10 lines of RUNDIR/web.pid's daemon"],
@@ -110,7 +113,7 @@ logrotate cuts off by copytruncate may be lost, as for any reader.`,
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       complain(source.name, error.message);
-      return 1;
+      return error instanceof LookError ? CANNOT_TELL : 1;
     }
   },
 };

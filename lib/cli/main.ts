@@ -58,7 +58,8 @@ export async function main(): Promise<void> {
       );
       vlog.fatal(`${error.message}${hint && `.${hint}`}`, error.status);
     }
-    if (error instanceof Error) vlog.fatal(error.message);
+    const { failure = 1 } = findVerb(VERBS, word) ?? runVerb;
+    if (error instanceof Error) vlog.fatal(error.message, failure);
     throw error;
   }
 }

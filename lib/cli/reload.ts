@@ -37,6 +37,7 @@ ${ACTION_JSON}`,
     ["0", "all of them were told"],
     ["1", "one does not run, or is another user's"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
   ],
   examples: [
     ["tend reload web", "sends SIGHUP to the daemon of RUNDIR/web.pid"],

@@ -43,6 +43,7 @@ ${ACTION_JSON}`,
     ["0", "all of them were opened anew"],
     ["1", "one was not, or does not run"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
   ],
   examples: [
     ["tend reopen web", "opens the files of RUNDIR/web.pid's daemon anew"],

@@ -48,6 +48,7 @@ ${ACTION_JSON}`,
     ["0", "all of them were restarted"],
     ["1", "one could not be restarted"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
     [
       "other",
       "the status of a new daemon that failed; the highest\nof several",

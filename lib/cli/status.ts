@@ -6,6 +6,7 @@
 import { fromBytes } from "../../ffi/c_string.ts";
 import { getenv } from "../../ffi/environment.ts";
 import { isTerminal, terminalColumns } from "../../ffi/terminal.ts";
+import { LibcError } from "../../ffi/libc.ts";
 import { lookAt } from "../daemon_look.ts";
 import {
   commandLineOf,
@@ -13,6 +14,7 @@ import {
   type DaemonView,
   viewOf,
 } from "../daemon_state.ts";
+import { CANNOT_TELL } from "../look_error.ts";
 import { type TreeUsage, treeUsages } from "../process_tree.ts";
 import { print } from "./print.ts";
 import { statusTable, type TableStyle } from "./status_table.ts";
@@ -88,12 +90,14 @@ and the state is one word, as backingOff. What is not known is null.`,
     ["tend status --all", "shows all daemons of RUNDIR"],
     ["tend status --json /srv/db.pid", "prints all that is known of one"],
   ],
+  // All others say something of a daemon.
+  failure: CANNOT_TELL,
   run: (call) => {
     const targets = readTargets(call);
     // Once for all, and before it is asked for what they take.
     const views = targets.map(({ pidfile }) => viewOf(lookAt(pidfile)));
     const usageOf = views.some(({ pid }) => pid !== undefined)
-      ? treeUsages()
+      ? usagesIfAny()
       : () => undefined;
     const statuses = targets.map((target, i): DaemonStatus => {
       const view = views[i]!;
@@ -112,6 +116,21 @@ and the state is one word, as backingOff. What is not known is null.`,
     return Math.max(0, ...views.map(({ state }) => STATUS_OF[state]));
   },
 };
+
+/** What it takes is less than what it is, and may be unknown. */
+function usagesIfAny(): (pid: number) => TreeUsage | undefined {
+  const usageOf = orUndefined(treeUsages);
+  return (pid) => orUndefined(() => usageOf?.(pid));
+}
+
+function orUndefined<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof LibcError) return undefined;
+    throw error;
+  }
+}
 
 function commandOf({ pid, record }: DaemonView): readonly string[] {
   if (record !== undefined) return record.command;

@@ -56,6 +56,7 @@ ${ACTION_JSON}`,
     ["0", "none of them runs"],
     ["1", "one could not be stopped"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
   ],
   examples: [
     ["tend stop web", "stops the daemon of RUNDIR/web.pid"],

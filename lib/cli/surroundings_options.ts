@@ -83,7 +83,9 @@ export const SURROUNDINGS_OPTIONS = [
     value: "required",
     placeholder: "FILE",
     help: "set those in FILE: a VARIABLE a line, and lines\n" +
-      "that are empty or begin with # (repeatable)",
+      "that are empty or begin with # (repeatable); it\n" +
+      "has no more than 8 MiB, and a FIFO its writer\n" +
+      "already",
   },
   {
     name: "clear-env",

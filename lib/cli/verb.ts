@@ -58,6 +58,8 @@ export interface Verb<N extends string = string> {
    * @returns The exit status, if the process does not end otherwise.
    */
   run(call: VerbCall<N>): number;
+  /** The exit status when it cannot be done; 1 by default. */
+  readonly failure?: number;
 }
 
 /** A verb as it was called. */

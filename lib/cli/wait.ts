@@ -43,6 +43,7 @@ ${ACTION_JSON}`,
     ["0", "what was waited for has come"],
     ["1", "the time is over, or it cannot come"],
     ["2", "wrong usage"],
+    ["4", "what one does cannot be told"],
   ],
   examples: [
     ["tend wait web", "waits until the daemon of RUNDIR/web.pid has ended"],

@@ -174,7 +174,7 @@ for (const limit of [5, 8, 12]) {
     await using box = await Sandbox.create();
     const script = `ulimit -n ${limit}; exec "$1" --version`;
     assertEquals(await box.run(["sh", "-c", script, "sh", TEND]), {
-      code: 1,
+      code: 4,
       stdout: "",
       stderr: "tend: too few descriptors are free to start (ulimit -n)\n",
     });

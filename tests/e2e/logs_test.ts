@@ -386,6 +386,23 @@ Deno.test("tend logs says that a record cannot be read", async () => {
   Deno.writeTextFileSync(box.runPath("web.pid.monitor"), "junk\n");
   assertEquals(
     await box.tend("logs", "web"),
-    failed("web: where its output is cannot be told: monitor killed"),
+    {
+      ...failed("web: where its output is cannot be told: monitor killed"),
+      code: 4,
+    },
+  );
+});
+
+Deno.test("tend logs --help has --file in place of TARGET, and says that it does not end then", async () => {
+  await using box = await Sandbox.create();
+  const { stdout } = await box.tend("logs", "--help");
+  const words = stdout.replace(/\s+/g, " ");
+  assertMatch(
+    words,
+    /usage: tend logs \[OPTION\]... \[TARGET \| --file=FILE\] /,
+  );
+  assertMatch(
+    words,
+    /--follow [^-]* and its monitor have ended; with --file for ever /,
   );
 });

@@ -88,7 +88,7 @@ Deno.test("tend restart does not take a monitor that it cannot tell for none", a
   Deno.renameSync(file, box.path("monitor"));
   Deno.mkdirSync(file);
   assertEquals(await box.tend("restart", "web"), {
-    code: 1,
+    code: 4,
     stdout: "",
     stderr: "tend: web: monitor unknown: not a regular file, not restarted\n",
   });

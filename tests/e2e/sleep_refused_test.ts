@@ -182,7 +182,7 @@ Deno.test({
       ["sh", "-c", script, "sh", root, TEND],
     );
     const why = "tend: /proc is not mounted here, and tend needs it\n";
-    assertEquals([code, stderr], [1, why]);
+    assertEquals([code, stderr], [4, why]);
   },
 });
 

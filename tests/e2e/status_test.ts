@@ -287,3 +287,14 @@ Deno.test("tend status has colour on a terminal, and not with NO_COLOR", async (
   assertEquals(has(await onTerminal(box, 80, { TERM: "dumb" })), false);
   assertEquals(has((await box.tend("status", "web")).stdout), false);
 });
+
+Deno.test("tend status exits 4 when it cannot tell which daemons there are", async () => {
+  await using box = await Sandbox.create();
+  Deno.writeTextFileSync(box.path("file"), "");
+  const run = ["env", `TEND_RUNDIR=${box.path("file")}`, TEND];
+  assertEquals(await box.run([...run, "status", "--all"]), {
+    code: 4,
+    stdout: "",
+    stderr: `tend: ${box.path("file")}: opendir failed (Not a directory)\n`,
+  });
+});

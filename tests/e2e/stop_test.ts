@@ -249,7 +249,7 @@ Deno.test("tend stop goes on with the others when one cannot be stopped", async 
   await box.tend(...MONITORED, ...SLEEP);
   Deno.mkdirSync(box.runPath("dir.pid"));
   const { code, stderr } = await box.tend("stop", "dir", "web");
-  assertEquals(code, 1);
+  assertEquals(code, 4);
   assertMatch(stderr, /^tend: dir: .*: Is a directory, not stopped\n$/);
   assertEquals(box.runFiles(), ["dir.pid"]);
 });

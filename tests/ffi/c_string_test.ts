@@ -5,7 +5,6 @@ import {
   CStringArray,
   fromBytes,
   fromUtf8,
-  splitLines,
   splitStrings,
   toBytes,
 } from "../../ffi/c_string.ts";
@@ -97,11 +96,3 @@ function textAt(address: bigint): string {
     Deno.UnsafePointer.create(address)!,
   );
 }
-
-Deno.test("splitLines() splits at each line feed, and takes a last line without one", () => {
-  const split = (text: string) => splitLines(toBytes(text)).map(fromBytes);
-  assertEquals(split(""), []);
-  assertEquals(split("\n"), [""]);
-  assertEquals(split("a\n\nb\n"), ["a", "", "b"]);
-  assertEquals(split("a\nb"), ["a", "b"]);
-});

@@ -148,7 +148,7 @@ for (const architecture of ARCHITECTURES) {
     // The emulator has some of its own.
     ignore: options.ignore || emulator(architecture).length > 0,
     fn: async () => {
-      for (const [limit, status] of [[4, 1], [12, 1], [24, 9]]) {
+      for (const [limit, status] of [[4, 4], [12, 4], [24, 9]]) {
         const { code } = await runProgram(
           `ulimit -n ${limit}; exec env ${DEFAULT[0]} $0`,
         );

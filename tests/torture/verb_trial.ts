@@ -154,8 +154,8 @@ function broken(
   if (plan === undefined) failures.push(`exit status ${code}, "${output}"`);
   // Of what cannot be told, tend status says why in its table.
   const isSaid = verb === "status"
-    ? code === 1 || code === 4
-    : code === 1 && /^tend: .+/m.test(output);
+    ? code === 4
+    : (code === 1 || code === 4) && /^tend: .+/m.test(output);
   if (!isSaid) failures.push(`exit status ${code}: "${output}"`);
   const reason = typeof plan?.what === "number" ? strerror(plan.what) : "";
   if (!output.includes(reason)) {

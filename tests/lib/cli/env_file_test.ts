@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
+import { assertMatch } from "@std/assert/match";
+import { assertRejects } from "@std/assert/rejects";
 import { assertThrows } from "@std/assert/throws";
 import { fromBytes } from "../../../ffi/c_string.ts";
 import { close, pipe2 } from "../../../ffi/descriptor.ts";
@@ -22,6 +24,27 @@ Deno.test("readEnvFile() takes values as they are, and passes comments over", as
 Deno.test("readEnvFile() takes a last line without an end, and a file without lines", async () => {
   assertEquals(await read("A=1\nB=2"), ["A=1", "B=2"]);
   assertEquals(await read(""), []);
+});
+
+Deno.test("readEnvFile() takes a variable as often as the file has room for it", async () => {
+  const text = "B=0\n" + "A=1\n".repeat((8 << 18) - 2) + "A=2\n";
+  assertEquals(await read(text), ["B=0", "A=2"]);
+  assertEquals(await read("\n".repeat(8 << 20)), []);
+});
+
+Deno.test("readEnvFile() refuses more variables than a command can be given", async () => {
+  // A pointer to each takes more of the kernel's 6 MiB than its text.
+  const name = (_: unknown, i: number) => `${i}=\n`;
+  const most = Array.from({ length: 390_000 }, name).join("");
+  assertEquals((await read(most)).length, 390_000);
+  const error = await assertRejects(
+    () => read(Array.from({ length: 500_000 }, name).join("")),
+    Error,
+  );
+  assertMatch(
+    error.message,
+    /: line 4\d{5}: no command can be given so many variables$/,
+  );
 });
 
 Deno.test("readEnvFile() takes names of any letters", async () => {
