@@ -17,6 +17,12 @@ const libc = bind({
 const AT_ENTRY = 9n;
 
 /**
+ * How many descriptors have to be free for a start: the runtime panics where it
+ * cannot open as many, so the first instructions look.
+ */
+export const START_DESCRIPTORS = 10;
+
+/**
  * Where the note stands: offsets in bytes from the entry point, all numbers
  * little-endian. It comes after the entry point, since what is before that of
  * another executable need not be mapped.

@@ -41,6 +41,10 @@ const libc = bind({
     ],
     result: "i64", // ssize_t
   },
+  lseek: {
+    parameters: ["i32", /* int fd */ "i64", /* off_t */ "i32" /* int whence */],
+    result: "i64", // off_t
+  },
   umask: { parameters: ["u32" /* mode_t */], result: "u32" },
 });
 
@@ -60,6 +64,9 @@ export const O_NOFOLLOW: number = NOFOLLOW[Deno.build.arch];
 
 /** Paths are taken from the working directory. */
 export const AT_FDCWD = -100;
+/** From where an offset is counted: the beginning, or the one that it is. */
+export const SEEK_SET = 0;
+export const SEEK_CUR = 1;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
 
@@ -139,6 +146,28 @@ export function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
       bytes = larger;
     }
   }
+}
+
+/**
+ * Where the next read or write of an open file begins.
+ *
+ * @param fd The file.
+ * @returns The offset in bytes.
+ * @throws {LibcError} `ESPIPE` when it has none.
+ */
+export function offsetOf(fd: number): number {
+  return checked("lseek", libc.lseek(fd, 0n, SEEK_CUR));
+}
+
+/**
+ * Sets where the next read or write of an open file begins.
+ *
+ * @param fd The file.
+ * @param offset The offset in bytes.
+ * @throws {LibcError} `ESPIPE` when it has none.
+ */
+export function setOffset(fd: number, offset: number): void {
+  checked("lseek", libc.lseek(fd, BigInt(offset), SEEK_SET));
 }
 
 /**

@@ -150,8 +150,11 @@ function writeScript(
 
   const [file, args, noPath] = [late(path), late(argv), late("")];
   const execute = ([wake, kept]: readonly [string, string], env: Cell) => {
-    script.step(wake, "execve", [file, args, env]);
-    script.step(kept, "execveat", [keptFd, noPath, args, env, AT_EMPTY_PATH]);
+    // What is proved is one of them, and another one is no way out.
+    const failed = !guard && proof ? { failed: PROOF.lack } : {};
+    script.step(wake, "execve", [file, args, env], failed);
+    const how = [keptFd, noPath, args, env, AT_EMPTY_PATH];
+    script.step(kept, "execveat", how, failed);
   };
   const cwd = script.cell();
   const where = script.cell();
@@ -159,7 +162,7 @@ function writeScript(
   const second = script.bytes(new Uint8Array(BigInt64Array.of(1n, 0n).buffer));
   const wakeUp = (prefix: GuardMode, env: readonly CString[]) => {
     const wake = `${prefix}wake`;
-    const next = guard ? `${prefix}try` : proof ? PROOF : wake;
+    const next = guard ? `${prefix}try` : proof ? PROOF.begin : wake;
     // Without a working directory Deno would not start: it was removed meanwhile.
     script.step(`${prefix}here`, "getcwd", [cwd, CWD_SIZE], {
       result: where,
@@ -171,9 +174,7 @@ function writeScript(
     script.step(`${prefix}gone`, "differ", gone, { positive: next });
     script.step(`${prefix}leave`, "chdir", [late("/")]);
     guarded?.trial.try(prefix, execute);
-    if (!guard && proof) {
-      writeProof(script, proof, late, { file, args, keptFd });
-    }
+    if (!guard && proof) writeProof(script, proof, late, { file, keptFd });
     execute([wake, `${prefix}kept`], late(env));
     // Nothing can be executed, for now. Whatever woke us is still there then.
     const again = goingOn(guard ? wake : next);

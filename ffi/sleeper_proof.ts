@@ -3,14 +3,19 @@
  * too late to find out that the program does not start, for its children, its
  * locks and its pid are those of this process, and go with it.
  *
- * - Of what a start needs there has to be as much as there was when this program
- *   started last: address space, memory and descriptors. All of it is taken, and
- *   given back. It costs some microseconds, and where it fails the sleeper
- *   sleeps on for a second, as where nothing can be executed.
- * - Another program than it was before is tried in a process of its own, with
- *   all that it is to know. Where it does not get so far as to say that it can,
- *   the sleeper goes on with the program that it was. It takes as long as a start,
- *   so the program that has started once already is not tried.
+ * - What the whole machine may lack is taken, and given back: memory where that
+ *   must not be promised twice, and descriptors. It costs some microseconds, and
+ *   where it fails the sleeper sleeps on for a second.
+ * - What has started once under the same limits starts again. Another program, or
+ *   the same one under other limits, is tried in a process of its own
+ *   (`proof_trial.ts`), with all that it is to know. It takes as long as a start,
+ *   so nothing else is tried.
+ * - Where the path's program does not start, and where there is none, the program
+ *   that the sleeper was is proved in the same way. Where that does not start
+ *   either, the sleeper sleeps on for some seconds.
+ *
+ * What is executed in the end has been proved: when it is not there any more, or
+ * cannot be executed, all begins anew.
  *
  * What is left: a lack that comes up within the milliseconds between the proof
  * and the end of the start, or is of something else, such as a library of the
@@ -23,29 +28,30 @@ import {
   addressOf,
   type CallScript,
   type Cell,
+  goingOn,
   type Operand,
   type Place,
 } from "./call_script.ts";
 import type { CString } from "./c_string.ts";
 import { O_CLOEXEC } from "./descriptor.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, O_PATH } from "./file.ts";
-import {
-  KERNEL_SIGACTION_SIZE,
-  KERNEL_SIGSET_SIZE,
-  SIG_SETMASK,
-  Signal,
-} from "./signal.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, O_PATH, SEEK_SET } from "./file.ts";
+import { Errno } from "./libc.ts";
+import { writeTrial } from "./proof_trial.ts";
 import type { Late } from "./sleeper_guard.ts";
-import { VFORK } from "./system_calls.ts";
 
 /** What has to be there for a program that is to start. */
 export interface Proof {
-  /** How many bytes of addresses it takes, most of them for nothing. */
-  readonly addresses: number;
   /** How many bytes of memory it may write to. */
   readonly memory: number;
   /** How many descriptors it has besides those that it is given. */
   readonly descriptors: number;
+  /** The limits under which the program has started. */
+  readonly limits: readonly {
+    /** Of what. */
+    readonly resource: number;
+    /** What held. */
+    readonly soft: bigint;
+  }[];
   /** The program of the sleeper's kept descriptor. */
   readonly program: {
     /** Its size in bytes. */
@@ -53,11 +59,21 @@ export interface Proof {
     /** When it was written, in nanoseconds since 1970. */
     readonly mtime: bigint;
   };
-  /** The environment in which another program says that it gets so far. */
+  /** The arguments of a program that is tried: for any program harmless ones. */
+  readonly trialArgv: readonly CString[];
+  /** The environment in which a program says that it gets so far. */
   readonly trialEnv: readonly CString[];
   /** The exit status by which it says so. */
   readonly trialStatus: number;
+  /**
+   * A descriptor whose offset becomes {@linkcode LATE} when the sleeper has to
+   * wait; -1 for none. An exec leaves it as it is.
+   */
+  readonly noteFd: number;
 }
+
+/** The offset by which a sleeper tells that it could not wake up at once. */
+export const LATE = 1;
 
 /** The kernel's `struct stat`, as far as it is the same on x86-64 and aarch64. */
 const STAT = {
@@ -68,31 +84,33 @@ const STAT = {
   seconds: 88,
   nanoseconds: 96,
 } as const;
-const PROT_NONE = 0;
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_NORESERVE = 0x4000;
-const ITIMER_REAL = 0;
 const NANO = 1_000_000_000n;
-/** After so long a program that is tried has failed. */
-const TRIAL_SECONDS = 10n;
-/** How long to wait when there is no program that starts. */
-const RETRY_SECONDS = 10n;
+/** How long to wait when something is lacking, and when no program starts. */
+const RETRY_SECONDS = { lack: 1n, pause: 10n } as const;
+/** Errors by which a path leads to nothing for us, and not just for now. */
+const NO_PROGRAM = [Errno.ENOENT, Errno.ENOTDIR, Errno.EACCES, Errno.ELOOP];
 
-/** Where the proof begins, and where a sleeper goes on after it. */
-export const PROOF = "proof";
-const NEXT = { well: "wake", kept: "kept", lack: "wait" } as const;
+/** Where the proof begins, and where a sleeper goes on when there is a lack. */
+export const PROOF = { begin: "proof", lack: "lack" } as const;
+const NEXT = { well: "wake", kept: "kept", lack: PROOF.lack } as const;
+/** Where it goes on without the path's program, and without any. */
+const OTHERWISE = { noPath: "prove kept", none: "pause" } as const;
 
-/** The program of a sleeper: words with its path and arguments. */
+/** The program of a sleeper. */
 interface Program {
+  /** A word with its path. */
   readonly file: Cell;
-  readonly args: Cell;
+  /** The file that it was. */
   readonly keptFd: number;
 }
 
 /**
- * Adds the steps of a proof, `proof`, which go on to `wake`; to `kept` when that
- * program alone starts; or to `wait` when there is not enough of something.
+ * Adds the steps of a proof, `proof`, which go on to `wake`, or to `kept` when
+ * that program alone starts. Until one of them does they begin anew; `lack` is
+ * for who finds out only then that it does not.
  *
  * @param script The script.
  * @param proof What is to be proved.
@@ -105,18 +123,22 @@ export function writeProof(
   late: Late,
   program: Program,
 ): void {
-  proveRoom(script, PROOF, proof.addresses, PROT_NONE, MAP_NORESERVE);
-  proveRoom(script, "", proof.memory, PROT_READ_WRITE, 0);
-  proveDescriptors(script, proof.descriptors, late("/"));
-  const { file, args, keptFd } = program;
+  const { file, keptFd } = program;
   const [named, kept] = [0, 1].map(() =>
     script.bytes(new Uint8Array(STAT.size))
   ) as [Place, Place];
   const noPath = late("");
+  // Without `/proc` nothing starts: something may have been mounted over it.
+  const self = [AT_FDCWD, late("/proc/self/exe"), named, 0];
+  script.step(PROOF.begin, "newfstatat", self, { failed: NEXT.lack });
+  proveMemory(script, proof.memory);
+  proveDescriptors(script, proof.descriptors, late("/"));
+  const areOther = compareLimits(script, proof.limits);
 
-  // One that is not there is none to be tried: executing it says so.
+  const why = script.cell();
   script.step("", "newfstatat", [AT_FDCWD, file, named, 0], {
-    failed: NEXT.well,
+    result: why,
+    failed: "no path",
   });
   const lookAtKept = [keptFd, noPath, kept, AT_EMPTY_PATH];
   script.step("", "newfstatat", lookAtKept, { failed: "trial" });
@@ -124,57 +146,95 @@ export function writeProof(
     const words = [named, kept].map(({ place }) => ({ place: place + at }));
     script.step("", "differ", words, { positive: "trial" });
   }
-  compareProgram(script, named, proof, NEXT.well, "trial");
+  compareProgram(script, named, proof, "trial");
+  script.add("", areOther, 0, { zero: NEXT.well, positive: "trial" });
 
-  const [pid, status] = [script.cell(), script.cell()];
-  script.step("trial", "clone", [VFORK], {
-    result: pid,
-    failed: "tried in vain",
-    zero: "trial child",
-  });
-  script.step("", "wait4", [pid, addressOf(status), 0, 0], {
-    failed: "tried in vain",
-  });
-  const wanted = addressOf(script.cell(proof.trialStatus << 8));
-  script.step("", "differ", [addressOf(status), wanted], { zero: NEXT.well });
-
-  // Another one was written into the very file: what was there before is gone.
-  script.step("tried in vain", "newfstatat", lookAtKept, { failed: "pause" });
-  compareProgram(script, kept, proof, NEXT.kept, "pause");
-  const pause = [words(script, RETRY_SECONDS, 0n), 0];
-  script.step("pause", "nanosleep", pause, {
-    failed: PROOF,
-    zero: PROOF,
-    positive: PROOF,
+  NO_PROGRAM.forEach((errno, i) => {
+    const label = i === 0 ? "no path" : "";
+    const isIt = [addressOf(why), addressOf(script.cell(-errno))];
+    const isLast = i === NO_PROGRAM.length - 1;
+    script.step(label, "differ", isIt, {
+      zero: OTHERWISE.noPath,
+      ...isLast ? { positive: NEXT.lack } : {},
+    });
   });
 
-  // The timer goes on in the program, and ends one that hangs.
-  const action = script.bytes(new Uint8Array(KERNEL_SIGACTION_SIZE));
-  const alarm = [Signal.SIGALRM, action, 0, KERNEL_SIGSET_SIZE];
-  script.step("trial child", "rt_sigaction", alarm);
-  const none = [SIG_SETMASK, words(script, 0n), 0, KERNEL_SIGSET_SIZE];
-  script.step("", "rt_sigprocmask", none);
-  const limit = words(script, 0n, 0n, TRIAL_SECONDS, 0n);
-  script.step("", "setitimer", [ITIMER_REAL, limit, 0]);
-  script.step("", "execve", [file, args, late(proof.trialEnv)]);
-  script.step("trial over", "exit_group", [127], { failed: "trial over" });
+  const [args, env] = [late(proof.trialArgv), late(proof.trialEnv)];
+  const { trialStatus: status } = proof;
+  writeTrial(
+    script,
+    "trial",
+    status,
+    late("/dev/null"),
+    (label, failed) =>
+      script.step(label, "execve", [file, args, env], { failed }),
+    {
+      well: NEXT.well,
+      failed: OTHERWISE.noPath,
+      lack: NEXT.lack,
+    },
+  );
+
+  // Another one may have been written into the very file.
+  const tryKept = "trial of kept";
+  script.step(OTHERWISE.noPath, "newfstatat", lookAtKept, {
+    failed: OTHERWISE.none,
+  });
+  compareProgram(script, kept, proof, tryKept);
+  script.add("", areOther, 0, { zero: NEXT.kept, positive: tryKept });
+  const how = [keptFd, noPath, args, env, AT_EMPTY_PATH];
+  writeTrial(
+    script,
+    tryKept,
+    status,
+    late("/dev/null"),
+    (label, failed) => script.step(label, "execveat", how, { failed }),
+    {
+      well: NEXT.kept,
+      failed: OTHERWISE.none,
+      lack: NEXT.lack,
+    },
+  );
+
+  for (const label of [PROOF.lack, OTHERWISE.none] as const) {
+    script.step(label, "lseek", [proof.noteFd, LATE, SEEK_SET]);
+    const time = BigInt64Array.of(RETRY_SECONDS[label], 0n);
+    const pause = script.bytes(new Uint8Array(time.buffer));
+    script.step("", "nanosleep", [pause, 0], goingOn(PROOF.begin));
+  }
 }
 
-/** Takes memory, and gives it back. */
-function proveRoom(
-  script: CallScript,
-  label: string,
-  size: number,
-  protection: number,
-  flags: number,
-): void {
+/**
+ * Takes memory, and gives it back. The kernel looks whether it has as much only
+ * where it promises nothing twice, and so it does here.
+ */
+function proveMemory(script: CallScript, size: number): void {
   const at = script.cell();
-  const how = [protection, MAP_PRIVATE_ANONYMOUS | flags, -1, 0];
-  script.step(label, "mmap", [0, size, ...how], {
+  const flags = MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE;
+  script.step("", "mmap", [0, size, PROT_READ_WRITE, flags, -1, 0], {
     result: at,
     failed: NEXT.lack,
   });
   script.step("", "munmap", [at, size]);
+}
+
+/** Adds steps after which a word is 0 when all limits are what they were. */
+function compareLimits(
+  script: CallScript,
+  limits: Proof["limits"],
+): Cell {
+  const areOther = script.cell();
+  const isOther = script.cell();
+  script.assign("", areOther, 0);
+  for (const { resource, soft } of limits) {
+    const limit = script.bytes(new Uint8Array(2 * 8));
+    script.step("", "prlimit64", [0, resource, 0, limit]);
+    script.step("", "differ", [limit, addressOf(script.cell(soft))], {
+      result: isOther,
+    });
+    script.add("", areOther, isOther, { result: areOther });
+  }
+  return areOther;
 }
 
 /**
@@ -203,28 +263,22 @@ function proveDescriptors(
   script.subtract(after, areThere, 0, { zero: NEXT.lack });
 }
 
-/** Adds the steps that tell whether a file is the program as it started. */
+/** Adds the steps that go elsewhere when a file is not the program as it started. */
 function compareProgram(
   script: CallScript,
   { place }: Place,
   { program: { size, mtime } }: Proof,
-  same: string,
   other: string,
 ): void {
   const is = (at: number, value: bigint) => [
     { place: place + at },
     addressOf(script.cell(value)),
   ];
-  script.step("", "differ", is(STAT.bytes, size), { positive: other });
-  script.step("", "differ", is(STAT.seconds, mtime / NANO), {
-    positive: other,
-  });
-  script.step("", "differ", is(STAT.nanoseconds, mtime % NANO), {
-    zero: same,
-    positive: other,
-  });
-}
-
-function words(script: CallScript, ...list: bigint[]): Place {
-  return script.bytes(new Uint8Array(BigInt64Array.from(list).buffer));
+  for (
+    const [at, value] of [
+      [STAT.bytes, size],
+      [STAT.seconds, mtime / NANO],
+      [STAT.nanoseconds, mtime % NANO],
+    ] as const
+  ) script.step("", "differ", is(at, value), { positive: other });
 }

@@ -25,6 +25,8 @@ import {
   O_NONBLOCK,
   O_RDWR,
   O_WRONLY,
+  SEEK_CUR,
+  SEEK_SET,
 } from "./file.ts";
 import { Errno } from "./libc.ts";
 import { F_SETLK, F_WRLCK } from "./lock.ts";
@@ -47,8 +49,6 @@ import { VFORK } from "./system_calls.ts";
 const STAT = { size: 144, dev: 0, ino: 8 } as const;
 const CLD_EXITED = 1;
 const ITIMER_REAL = 0;
-const SEEK_SET = 0;
-const SEEK_CUR = 1;
 /** After so long a program that is tried has failed. */
 const TRIAL_SECONDS = 60n;
 /** How long to wait before it is tried again. */

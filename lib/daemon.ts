@@ -35,7 +35,7 @@ import { environmentWith, takeStage, TRIAL_STATUS } from "./stage.ts";
 import { closeInheritedFds } from "./standard_fds.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
-import { sayIfKept } from "./waking_proof.ts";
+import { sayHowWoken } from "./waking_proof.ts";
 import { dropConsole } from "./vlog_sinks.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
@@ -136,7 +136,7 @@ export function resumeMonitor(
   prepareForSignals: () => void,
 ): Daemon {
   dropRustHandlers();
-  sayIfKept(state);
+  sayHowWoken(state);
   const parent = getpid();
   const forked = monitorDaemon(state, imageForDaemons(state.program));
   close(state.signalFd);

@@ -27,6 +27,7 @@ import type { SelfImage } from "./self_image.ts";
 import { fallAsleep, maySleep } from "./sleep.ts";
 import { Starter } from "./starter.ts";
 import { tellServiceManager } from "./service_manager.ts";
+import { noteLimits } from "./waking_proof.ts";
 import { HUNG, isOverdue, isWatched } from "./watchdog.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 import {
@@ -61,6 +62,7 @@ export function monitorDaemon(
   state: MonitorState,
   image: SelfImage | undefined,
 ): MonitoredDaemon {
+  noteLimits();
   if (state.policy !== "no") setSubprogramName("monitor");
   if (state.killMode === "tree") becomeSubreaper();
   const starter = new Starter(state, image);

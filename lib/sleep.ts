@@ -112,7 +112,7 @@ export function fallAsleep(
       keptFd: Deno.build.standalone && !hasEntryNote() ? -1 : keptFd,
       ...wakingArguments({ role: "woken", state, keptFd, cwdFd }, self, shown),
       guard: guardOf({ role: "woken", state, keptFd, cwdFd }),
-      proof: proofOf(state, [...inherited, keptFd, cwdFd]),
+      proof: proofOf(state, self.path, [...inherited, keptFd, cwdFd]),
       pings: pingsOf(state),
     });
     // A limit of file sizes counts for memory too.

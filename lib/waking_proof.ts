@@ -4,24 +4,45 @@
  *
  * @module
  */
-import { fromBytes } from "../ffi/c_string.ts";
+import { type CString, fromBytes } from "../ffi/c_string.ts";
 import { closesOnExec } from "../ffi/descriptor.ts";
 import { readDirectory } from "../ffi/directory.ts";
-import { readFile } from "../ffi/file.ts";
+import { START_DESCRIPTORS } from "../ffi/entry_note.ts";
+import { offsetOf, readFile, setOffset } from "../ffi/file.ts";
 import { isSameFile, statFile } from "../ffi/file_stat.ts";
 import { LibcError } from "../ffi/libc.ts";
-import type { Proof } from "../ffi/sleeper_proof.ts";
+import { getrlimit, RLIMITS } from "../ffi/limit.ts";
+import { LATE, type Proof } from "../ffi/sleeper_proof.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { environmentWith, TRIAL_STATUS } from "./stage.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
 
 const vlog: Vlog = vlogModule("daemon_unix");
 
+/** The limits by which a start can fail. */
+const LIMITS = ["as", "data", "stack", "nofile", "nproc", "memlock"]
+  .concat("sigpending") as (keyof typeof RLIMITS)[];
+
+/** The limits under which this process's program has started. */
+let limits: Proof["limits"] = [];
+
+/**
+ * Notes the limits under which this program has started: to be called soon, as
+ * somebody else may lower them.
+ */
+export function noteLimits(): void {
+  limits = LIMITS.map((name) => ({
+    resource: RLIMITS[name],
+    soft: getrlimit(RLIMITS[name]).soft,
+  }));
+}
+
 /**
  * What is to be proved: that there is as much of everything as we have now, and
  * that another program than ours understands what we know.
  *
  * @param state What the monitor knows.
+ * @param path The path of the program.
  * @param given The descriptors that the program is given.
  * @returns It; nothing for a program that is its own daemon, which is tried each
  * time.
@@ -29,32 +50,45 @@ const vlog: Vlog = vlogModule("daemon_unix");
  */
 export function proofOf(
   state: MonitorState,
+  path: CString,
   given: readonly number[],
 ): Proof | undefined {
   if (state.command === undefined) return undefined;
   const status = fromBytes(readFile("/proc/self/status"));
-  const bytes = (name: string) =>
-    Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+  const data = Number(/^VmData:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024;
   const own = readDirectory("/proc/self/fd").map(Number)
     .filter((fd) => closesOnExec(fd) && !given.includes(fd));
   return {
-    addresses: bytes("VmPeak"),
-    memory: bytes("VmData"),
-    descriptors: own.length,
+    // What is asleep has some, too, and must get all else under the same limit.
+    memory: data - data / 8,
+    // With one for the image that we become, which is closed then.
+    descriptors: Math.max(own.length + 1, START_DESCRIPTORS),
+    limits,
     program: statFile("/proc/self/exe"),
+    // One that is older does not know that it is tried, and does what it is told.
+    trialArgv: [path, "--version"],
     trialEnv: environmentWith({ role: "trial", state }),
     trialStatus: TRIAL_STATUS,
+    noteFd: state.monitorFd,
   };
 }
 
 /**
- * Says that a monitor has woken up as the program that it was although another
- * has taken its place.
+ * Says that a monitor has woken up late, or as the program that it was although
+ * another has taken its place.
  *
  * @param state What the monitor knows.
  */
-export function sayIfKept({ command, program }: MonitorState): void {
+export function sayHowWoken(
+  { command, program, monitorFd }: MonitorState,
+): void {
   if (command === undefined) return;
+  if (monitorFd !== -1 && offsetOf(monitorFd) === LATE) {
+    setOffset(monitorFd, 0);
+    vlog.warn(
+      "tend could not start for a while, and nobody has looked after the daemon",
+    );
+  }
   try {
     if (isSameFile(statFile(program), statFile("/proc/self/exe"))) return;
   } catch (error) {

@@ -8,7 +8,7 @@
  * go to `/` if the working directory is gone, and note that; and blank the
  * arguments, which `ffi/argv.ts` has from `/proc/self/cmdline`.
  */
-import { ENTRY_NOTE_MAGIC } from "../ffi/entry_note.ts";
+import { ENTRY_NOTE_MAGIC, START_DESCRIPTORS } from "../ffi/entry_note.ts";
 import type { Instruction } from "../ffi/machine_code.ts";
 import type { Architecture } from "./elf_image.ts";
 
@@ -25,8 +25,6 @@ export interface EntryCode {
 /** Without it the runtime does not find its program, and says only that. */
 const NO_PROC = "tend: /proc is not mounted here, and tend needs it\n";
 
-/** How many descriptors the runtime opens; it panics where it cannot. */
-const DESCRIPTORS = 10;
 const TOO_FEW = "tend: too few descriptors are free to start (ulimit -n)\n";
 
 /** Text of one byte a character, as instructions have it. */
@@ -85,7 +83,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       [hex(TOO_FEW), `few: .ascii ${JSON.stringify(TOO_FEW)}`],
 
       // eventfd2(0, 0), as often as the runtime opens something; close().
-      ["41 ba 0000000a", `mounted: mov $${DESCRIPTORS}, %r10d`],
+      ["41 ba 0000000a", `mounted: mov $${START_DESCRIPTORS}, %r10d`],
       ["31 ff", "open: xor %edi, %edi"],
       ["31 f6", "xor %esi, %esi"],
       ["b8 00000122", "mov $290, %eax"],
@@ -95,7 +93,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["50", "push %rax"],
       ["41 ff ca", "dec %r10d"],
       ["75 eb", "jnz open"],
-      ["41 ba 0000000a", `mov $${DESCRIPTORS}, %r10d`],
+      ["41 ba 0000000a", `mov $${START_DESCRIPTORS}, %r10d`],
       ["5f", "close: pop %rdi"],
       ["b8 00000003", "mov $3, %eax"],
       ["0f 05", "syscall"],
@@ -195,7 +193,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ],
 
       // eventfd2(0, 0), as often as the runtime opens something; close().
-      ["d280014a", `mounted: mov x10, #${DESCRIPTORS}`],
+      ["d280014a", `mounted: mov x10, #${START_DESCRIPTORS}`],
       ["d2800000", "open: mov x0, #0"],
       ["d2800001", "mov x1, #0"],
       ["d2800268", "mov x8, #19"],
@@ -204,7 +202,7 @@ export const ENTRY_CODE: Readonly<Record<Architecture, EntryCode>> = {
       ["f81f0fe0", "str x0, [sp, #-16]!"],
       ["f100054a", "subs x10, x10, #1"],
       ["54ffff21", "b.ne open"],
-      ["d280014a", `mov x10, #${DESCRIPTORS}`],
+      ["d280014a", `mov x10, #${START_DESCRIPTORS}`],
       ["f84107e0", "close: ldr x0, [sp], #16"],
       ["d2800728", "mov x8, #57"],
       ["d4000001", "svc #0"],

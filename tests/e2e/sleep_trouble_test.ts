@@ -1,5 +1,4 @@
 /** What a monitor meets that sleeps in surroundings out of the ordinary. */
-import { systemCall } from "../../ffi/system_calls.ts";
 import { assertEquals } from "@std/assert/equals";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import {
@@ -8,10 +7,8 @@ import {
   logOf,
   startAsleep,
   successorOf,
-  untilAsleep,
-  wakeOnce,
 } from "../monitored.ts";
-import { fdsOf, isAlive, isAsleep, parentOf } from "../proc.ts";
+import { isAlive, isAsleep, parentOf } from "../proc.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 Deno.test("tend --monitor restarts out of sleep what its script cannot launch", async () => {
@@ -39,39 +36,6 @@ Deno.test("tend --monitor stays awake under a limit of file sizes", async () => 
   assertEquals(code, 3);
   assertStringIncludes(stderr, "cannot sleep: ");
 });
-
-for (
-  const [what, option, least] of [
-    ["descriptors", "--nofile", 6],
-    ["addresses", "--as", 2 ** 30],
-    ["memory", "--data", 2 ** 20],
-  ] as const
-) {
-  Deno.test(`tend --monitor sleeps on while there are too few ${what} to wake up`, async () => {
-    await using box = await Sandbox.create();
-    const { daemon, monitor } = await startAsleep(box);
-    await box.run(["prlimit", `--pid=${monitor}`, `${option}=${least}:`]);
-    Deno.kill(daemon, "SIGSEGV");
-    await box.until("it waits", () => waitsToTryAgain(box, monitor));
-    // Some other monitor's whole life.
-    await using other = await Sandbox.create();
-    const { monitor: busy } = await startAsleep(other);
-    await wakeOnce(other, busy);
-    assertEquals([isAsleep(monitor), box.pidfile("web.pid")], [true, daemon]);
-    const fds = fdsOf(monitor);
-    assertEquals([...fds.values()].filter((file) => file === "/"), ["/"]);
-    await box.run(["prlimit", `--pid=${monitor}`, `${option}=unlimited:`]
-      .map((word) => word.replace("nofile=unlimited", "nofile=1024")));
-    assertEquals(parentOf(await successorOf(daemon, box)), monitor);
-    await untilAsleep(box, monitor);
-  });
-}
-
-/** Whether a monitor that sleeps waits for another reason than for an event. */
-function waitsToTryAgain(box: Sandbox, pid: number): boolean {
-  const number = box.read(`/proc/${pid}/syscall`)?.split(" ")[0];
-  return number === String(systemCall("nanosleep"));
-}
 
 Deno.test("tend --sleep-after takes longer than poll() can wait", async () => {
   await using box = await Sandbox.create();

@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert/equals";
+import { getrlimit, RLIMITS } from "../../ffi/limit.ts";
 import { type Sleep, sleeperImage } from "../../ffi/sleeper.ts";
+import type { Proof } from "../../ffi/sleeper_proof.ts";
 import { systemCall } from "../../ffi/system_calls.ts";
 import { run } from "../../scripts/command.ts";
 import {
@@ -192,5 +194,64 @@ Deno.test({
     wake(box);
     const { stdout } = await running.finished();
     assertEquals(stdout, `awake as ${running.pid}\n`);
+  },
+});
+
+/** What is proved of a shell that is another than it was before. */
+function proof(trial: string): Proof {
+  const resource = RLIMITS.nofile;
+  return {
+    memory: 2 ** 20,
+    descriptors: 10,
+    limits: [{ resource, soft: getrlimit(resource).soft }],
+    program: { size: 1n, mtime: 1n },
+    trialArgv: ["sh", "-c", trial],
+    trialEnv: [],
+    trialStatus: 123,
+    noteFd: -1,
+  };
+}
+
+Deno.test({
+  name: `sleeperImage() for ${OTHER} starts a program that was tried`,
+  ignore: LACKS_QEMU,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("tried");
+    const running = await startEmulated(box, {
+      proof: proof(`echo $$ >>${file}; exit 123`),
+      keptFd: -1,
+    });
+    wake(box);
+    const { stdout } = await running.finished();
+    assertEquals(stdout, `awake as ${running.pid}\n`);
+    const pids = box.read(file)!.trim().split("\n").map(Number);
+    assertEquals([pids.length, pids.includes(running.pid)], [1, false]);
+  },
+});
+
+Deno.test({
+  name: `sleeperImage() for ${OTHER} starts no program whose trial fails`,
+  ignore: LACKS_QEMU,
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const file = box.path("tried");
+    const running = await startEmulated(box, {
+      // Until it is there.
+      proof: proof(`echo >>${file}; test -e ${box.path("go")} && exit 123`),
+      keptFd: -1,
+    });
+    wake(box);
+    const call = `${systemCall("nanosleep")} `;
+    await box.until(
+      "it waits to try again",
+      () =>
+        box.exists(file) &&
+        box.read(`/proc/${running.pid}/syscall`)?.startsWith(call),
+    );
+    await Deno.writeTextFile(box.path("go"), "");
+    const { stdout } = await running.finished();
+    assertEquals(stdout, `awake as ${running.pid}\n`);
+    assertEquals(box.read(file), "\n\n");
   },
 });

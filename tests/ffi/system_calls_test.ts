@@ -16,6 +16,7 @@ const CALLS: Record<SystemCall, true> = {
   madvise: true,
   read: true,
   pidfd_send_signal: true,
+  pidfd_open: true,
   lseek: true,
   setitimer: true,
   kill: true,
