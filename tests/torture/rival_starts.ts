@@ -32,14 +32,19 @@ interface Kind {
 }
 
 const WHAT = "a start held back before a call while another starts";
-/** A monitor's file has a lock too, so it hides what is wrong with the other. */
+/**
+ * How each is started. A monitor's file has a lock too, so it hides what is wrong
+ * with the other.
+ */
+export const RIVAL_STARTS = {
+  "with monitors": startArgs(COMMANDED, "awake"),
+  "without monitors": [COMMANDED.program, "--detach", "--exec"]
+    .concat("--pidfile=web.pid", COMMANDED.command),
+} as const satisfies Record<string, readonly string[]>;
+
 const KINDS: readonly Kind[] = [
-  { what: WHAT, argv: startArgs(COMMANDED, "awake") },
-  {
-    what: `${WHAT}, without monitors`,
-    argv: [COMMANDED.program, "--detach", "--exec", "--pidfile=web.pid"]
-      .concat(COMMANDED.command),
-  },
+  { what: WHAT, argv: RIVAL_STARTS["with monitors"] },
+  { what: `${WHAT}, without monitors`, argv: RIVAL_STARTS["without monitors"] },
   {
     what:
       "tend stop of a stale pidfile held back before a call while another " +
@@ -49,7 +54,8 @@ const KINDS: readonly Kind[] = [
   },
 ];
 /** What the one says that is too late. */
-const REFUSAL = /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
+export const REFUSAL =
+  /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
 const REMOVED_LATE = /being deleted by pid \d+\n(?:.*\n)*.*, aborting$/m;
 /** Nobody's. */
 const STALE = "4194304\n";
@@ -91,7 +97,7 @@ function plansOf({ calls }: Life): Plan[] {
 }
 
 /** Whether a call does something to the files for which they compete. */
-function isShared({ role, number, text, file, stage }: Made): boolean {
+export function isShared({ role, number, text, file, stage }: Made): boolean {
   const isOfStart = stage === 0 && role !== "parent";
   // The descriptor's file may be on its way to that name.
   return isOfStart && `${text} ${file}`.includes("/web.pid") ||
