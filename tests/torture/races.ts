@@ -26,7 +26,7 @@ const AT_ONCE = 6;
 const CROWD = 200;
 /** Of which one is a server of Open vSwitch, for each of so many. */
 const SERVER_OF = 10;
-/** So many seconds are enough for all there is of them. */
+/** From so many seconds on there are as many as that. */
 const FULL_SECONDS = 60;
 /** So many of which one only can start. */
 const RIVALS = 8;

@@ -27,8 +27,10 @@ import { type Case, tryCases } from "./trials.ts";
 interface Kind {
   readonly what: string;
   readonly argv: readonly string[];
-  /** Whether it is a verb, and only what comes meanwhile a start. */
+  /** Whether it is a verb, and only what comes meanwhile a start, or a verb too. */
   readonly isVerb?: true;
+  /** What comes meanwhile, if that is no start. */
+  readonly rival?: readonly string[];
 }
 
 const WHAT = "a start held back before a call while another starts";
@@ -42,6 +44,7 @@ export const RIVAL_STARTS = {
     .concat("--pidfile=web.pid", COMMANDED.command),
 } as const satisfies Record<string, readonly string[]>;
 
+const STOP = [COMMANDED.program, "stop", "web"];
 const KINDS: readonly Kind[] = [
   { what: WHAT, argv: RIVAL_STARTS["with monitors"] },
   { what: `${WHAT}, without monitors`, argv: RIVAL_STARTS["without monitors"] },
@@ -49,14 +52,24 @@ const KINDS: readonly Kind[] = [
     what:
       "tend stop of a stale pidfile held back before a call while another " +
       "starts",
-    argv: [COMMANDED.program, "stop", "web"],
+    argv: STOP,
     isVerb: true,
+  },
+  {
+    what:
+      "tend stop of a stale pidfile held back before a call while another " +
+      "stops it",
+    argv: STOP,
+    isVerb: true,
+    rival: STOP,
   },
 ];
 /** What the one says that is too late. */
 export const REFUSAL =
   /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
 const REMOVED_LATE = /being deleted by pid \d+\n(?:.*\n)*.*, aborting$/m;
+/** What a stop says of one that is about to remove a file, and does not. */
+const LOCKED = /: \S+ names pid \d+, and pid \d+ has it locked, not stopped$/m;
 /** Nobody's. */
 const STALE = "4194304\n";
 
@@ -105,7 +118,7 @@ export function isShared({ role, number, text, file, stage }: Made): boolean {
 }
 
 async function tryStart(
-  { argv, isVerb }: Kind,
+  { argv, isVerb, rival = isVerb ? KINDS[0]!.argv : argv }: Kind,
   plan: Plan | undefined,
 ): Promise<Trial> {
   await using box = await Sandbox.create();
@@ -117,7 +130,7 @@ async function tryStart(
   try {
     life = await runLife(
       box,
-      plan && { ...plan, rival: isVerb ? KINDS[0]!.argv : argv },
+      plan && { ...plan, rival },
       // Without a rival a daemon is stopped once it is there.
       isVerb ? [] : ["stop"],
       argv,
@@ -161,11 +174,11 @@ async function brokenByVerb(
   const failures: string[] = [];
   const daemon = await settled(box, COMMANDED);
   const said = box.read(box.path("rival.err")) ?? "";
-  // A start does not wait for ever for one that is about to remove a file.
-  const isFair = rival === 0 || REMOVED_LATE.test(said);
+  // Nobody waits for ever for one that is about to remove a file.
+  const isFair = rival === 0 || REMOVED_LATE.test(said) || LOCKED.test(said);
   if (code !== 0 || !isFair) {
     failures.push(
-      `exit status ${code}, the start's ${rival}, "${said}": ${picture(box)}`,
+      `exit status ${code}, the other's ${rival}, "${said}": ${picture(box)}`,
     );
   }
   failures.push(...await afterwards(box, COMMANDED, "awake", daemon));

@@ -11,8 +11,8 @@ import { stormMoments } from "./storm_moments.ts";
 import { stormStopped } from "./storm_stopped.ts";
 import { stormWishes } from "./storm_wishes.ts";
 
-/** So many seconds are enough for all there is of them. */
-const FULL_SECONDS = 90;
+/** From so many seconds on there is all of them; that takes a little longer. */
+const FULL_SECONDS = 60;
 
 /** Tries crashes. */
 export async function storms({ seconds, seed }: Budget): Promise<Row[]> {

@@ -31,7 +31,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   fail: { run: failAnywhere, weight: 11 },
   library: { run: library, weight: 5 },
   rivals: { run: rivals, weight: 5 },
-  races: { run: races, weight: 9 },
+  races: { run: races, weight: 12 },
   storms: { run: storms, weight: 12 },
   hostile: { run: hostileFiles, weight: 8 },
   fuzz: { run: fuzz, weight: 4 },
