@@ -283,20 +283,24 @@ function mayBePidfile(fd: number): boolean {
 }
 
 /**
- * Whether a file is a pidfile at all: it holds a number and nothing else.
+ * Whether a file is anything but a pidfile: nobody holds it, and it does not hold
+ * a number and nothing else.
  *
  * @param path The file.
- * @returns Whether it is; not when it is not there.
+ * @returns Whether it is; not when it has gone.
  * @throws {LibcError} When it cannot be read.
  */
-export function isPidfile(path: string): boolean {
+export function isNoPidfile(path: string): boolean {
   try {
     const fd = openIfRegular(path, O_RDONLY);
     try {
       const bytes = new Uint8Array(127);
       const text = fromBytes(bytes.subarray(0, read(fd, bytes)));
       // One that was being taken over may have more behind the number.
-      return /^\d{1,10}\n[\n\0]*$/.test(text);
+      const isNumber = /^\d{1,10}\n[\n\0]*$/.test(text);
+      // In this order: a daemon that takes it over locks it first, and may have
+      // emptied it by the time that we read.
+      return !isNumber && fcntlGetlk(fd) === undefined;
     } finally {
       close(fd);
     }

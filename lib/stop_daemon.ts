@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { isThere } from "../ffi/access.ts";
 import { fromBytes } from "../ffi/c_string.ts";
 import { close } from "../ffi/descriptor.ts";
 import { readProcess } from "../ffi/process_table.ts";
@@ -31,7 +30,7 @@ import {
 } from "./orphaned_parts.ts";
 import { GroupHold, type PartsHold } from "./parts_hold.ts";
 import { removeLeftovers } from "./pidfile.ts";
-import { isPidfile } from "./pidfile_state.ts";
+import { isNoPidfile } from "./pidfile_state.ts";
 import {
   DaemonHold,
   hasEnded,
@@ -147,7 +146,7 @@ function clearUp(
   say: Say,
 ): void {
   // Whoever mistypes a name must not lose that file.
-  if (wasStale && isThere(pidfile) && !isPidfile(pidfile)) {
+  if (wasStale && isNoPidfile(pidfile)) {
     throw new ActionFailure("is no pidfile, left alone");
   }
   let isLeft = true;

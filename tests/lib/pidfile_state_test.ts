@@ -4,6 +4,7 @@ import { O_RDONLY } from "../../ffi/file.ts";
 import { fstat, statFile } from "../../ffi/file_stat.ts";
 import { Errno } from "../../ffi/libc.ts";
 import {
+  isNoPidfile,
   namesFile,
   type PidfileState,
   pidfileState,
@@ -321,3 +322,29 @@ function logTo(path: string): Disposable {
   setLevels("file:dbg");
   return { [Symbol.dispose]: () => setLevels("file:off") };
 }
+
+Deno.test("isNoPidfile() is true of what holds no number, or cannot be read", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("app.conf");
+  for (const text of ["", "precious\n", "4242", "4242 and more\n"]) {
+    Deno.writeTextFileSync(path, text);
+    assertEquals(isNoPidfile(path), true, text);
+  }
+  assertEquals(isNoPidfile(box.dir), true);
+});
+
+Deno.test("isNoPidfile() is false of a pidfile, and of one that has gone", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("web.pid");
+  assertEquals(isNoPidfile(path), false);
+  Deno.writeTextFileSync(path, "4242\n");
+  assertEquals(isNoPidfile(path), false);
+});
+
+Deno.test("isNoPidfile() is false of an empty file that a daemon is taking over", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("web.pid");
+  Deno.writeTextFileSync(path, "");
+  await holdLock(box, path);
+  assertEquals(isNoPidfile(path), false);
+});

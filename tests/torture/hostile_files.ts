@@ -50,10 +50,6 @@ const MODES: readonly (readonly string[])[] = [
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
   // The rest is for the others.
   const deadline = Date.now() + budget.seconds * 300;
-  const rows = new Map(PLACES.map((place) => [
-    place,
-    new Tally(`something else in the place of ${place}`),
-  ]));
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       PLACES.flatMap((place) =>
@@ -63,6 +59,13 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
       )
     )
   );
+  const rows = new Map(PLACES.map((place) => [
+    place,
+    new Tally(
+      `something else in the place of ${place}`,
+      cases.filter((one) => one.place === place).length,
+    ),
+  ]));
   const rest = new Random(budget.seed).shuffled(cases);
   // Where the time is short, some of them; two at once.
   await Promise.all([0, 1].map(async () => {

@@ -68,8 +68,8 @@ export async function hostileMounts(): Promise<Row[]> {
       leftOutRow(what, "needs namespaces")
     );
   }
-  const full = new Tally(FULL_WHAT);
-  const frozen = new Tally(FROZEN_WHAT);
+  const full = new Tally(FULL_WHAT, MODES.length * (FULL.length + 1));
+  const frozen = new Tally(FROZEN_WHAT, MODES.length);
   for (const mode of MODES) {
     for (const fill of FULL) {
       await full.attempt(

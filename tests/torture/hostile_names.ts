@@ -44,11 +44,11 @@ const OPTIONS = ["--pidfile=", "--log-file=", "--name=", "--output="]
 export async function hostileNames(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
-  const row = new Tally("names that are too long, or no text");
   const deadline = Date.now() + seconds * 1000;
   const cases = OPTIONS.flatMap((option) =>
     NAMES.map((name) => ({ option, name }))
   );
+  const row = new Tally("names that are too long, or no text", cases.length);
   for (const { option, name } of new Random(seed).shuffled(cases)) {
     const shown = name.length > 40 ? `${name.length} letters` : name;
     await row.attempt(`${option}${shown}`, () => tryName(option, name));
@@ -62,9 +62,9 @@ async function tryName(option: string, name: string): Promise<void> {
   Deno.mkdirSync(box.path("run"));
   const file = option === "--name=" ? ["--pidfile", "--log-file"] : [];
   const script =
-    `word=$(printf -- '${option}${name}.'); word=\${word%.}; exec "$@" "$word" -- true`;
+    `word=$(printf -- '${option}${name}.'); word=\${word%.}; exec "$@" "$word" -- find "$0" -fprint0 "$0/seen"`;
   const { code, stderr } = await box.run([
-    ...["sh", "-c", script, "sh", "timeout", "--signal=KILL", "20"],
+    ...["sh", "-c", script, box.dir, "timeout", "--signal=KILL", "20"],
     ...[TEND, "--monitor", "-v=console:err", ...file],
   ]);
   assert(code === 0 || code === 1 || code === 2, `status ${code}: ${stderr}`);
@@ -73,7 +73,41 @@ async function tryName(option: string, name: string): Promise<void> {
     assert(/^tend: .+\n$/.test(stderr), stderr);
     // deno-lint-ignore no-control-regex
     assert(!/[\0-\x09\x0b-\x1f]/.test(stderr), JSON.stringify(stderr));
+  } else {
+    const paths = latin1(Deno.readFileSync(box.path("seen"))).split("\0");
+    const made = namesMade(option, bytesOf(name));
+    const missing = made.filter((end) =>
+      !paths.some((path) => path.endsWith(`/${end}`))
+    );
+    assertEquals(missing, [], `not there: ${JSON.stringify(paths)}`);
   }
   assertEquals([box.processes(), box.runFiles()], [[], []]);
   assertEquals(box.exists(box.path("touched")), false);
+}
+
+/** The names of files that an option has tend make, byte by byte. */
+function namesMade(option: string, name: string): string[] {
+  switch (option) {
+    case "--pidfile=":
+      return [name, `${name}.monitor`];
+    case "--log-file=":
+    case "--output=":
+      return [name];
+    case "--name=":
+      return [`${name}.pid`, `${name}.pid.monitor`, `${name}.log`];
+    default:
+      return [];
+  }
+}
+
+/** What sh's printf makes of a name, a letter for each byte. */
+function bytesOf(name: string): string {
+  return name.replaceAll("%%", "%").replace(
+    /\\(n|[0-7]{3})/g,
+    (_, code) => code === "n" ? "\n" : String.fromCharCode(parseInt(code, 8)),
+  );
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }

@@ -28,12 +28,15 @@ const VERBS = ["logs -n all", "reopen --timeout=1s", "status"];
 export async function hostileOutputs(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
-  const row = new Tally("logs and reopen where the output is something else");
   const deadline = Date.now() + seconds * 1000;
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       PLACES.map((place) => ({ owner, obstacle, place }))
     )
+  );
+  const row = new Tally(
+    "logs and reopen where the output is something else",
+    cases.length,
   );
   // However short the time is: what another user's link leads to.
   const isFirst = ({ owner, obstacle }: typeof cases[number]) =>

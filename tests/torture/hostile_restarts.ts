@@ -35,9 +35,6 @@ const MOUNT_WHAT =
 export async function hostileRestarts(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
-  const planted = new Tally(
-    "something else in the place of a file of a daemon that runs",
-  );
   const deadline = Date.now() + seconds * 700;
   const random = new Random(seed);
   const cases = OWNERS.flatMap((owner) =>
@@ -46,6 +43,10 @@ export async function hostileRestarts(
         SLEEPS.map((sleep) => ({ owner, obstacle, place, sleep }))
       )
     )
+  );
+  const planted = new Tally(
+    "something else in the place of a file of a daemon that runs",
+    cases.length,
   );
   for (const how of random.shuffled(cases)) {
     const { owner, obstacle, place, sleep } = how;
@@ -173,13 +174,13 @@ async function tryMounts(
   random: Random,
 ): Promise<Row[]> {
   if (CANNOT_UNSHARE) return [leftOutRow(MOUNT_WHAT, "needs namespaces")];
-  const row = new Tally(MOUNT_WHAT);
   const deadline = Date.now() + milliseconds;
   const cases = SLEEPS.flatMap((sleep) =>
     (["elsewhere", "there"] as const).flatMap((log) =>
       (["full", "read-only"] as const).map((how) => ({ how, log, sleep }))
     )
   );
+  const row = new Tally(MOUNT_WHAT, cases.length);
   for (const { how, log, sleep } of random.shuffled(cases)) {
     await row.attempt(
       `${how}, the log ${log}, ${sleep}`,

@@ -38,10 +38,11 @@ const USES = {
 export async function hostileSockets(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
+  const perUse = OWNERS.length * OBSTACLES.length;
   const rows = new Map(
     Object.keys(USES).map((use) => [
       use,
-      new Tally(`something else in the place of ${use}…`),
+      new Tally(`something else in the place of ${use}…`, perUse),
     ]),
   );
   const deadline = Date.now() + seconds * 1000;

@@ -39,8 +39,6 @@ const GOOD: readonly Obstacle[] = [
 export async function hostileVariables(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
-  const bad = new Tally("something else in the place of --env-file");
-  const good = new Tally("a good --env-file, ours and another user's");
   const deadline = Date.now() + seconds * 1000;
   const cases = (obstacles: readonly Obstacle[]) =>
     OWNERS.flatMap((owner) =>
@@ -48,6 +46,14 @@ export async function hostileVariables(
         MODES.map((mode) => ({ owner, obstacle, mode }))
       )
     );
+  const bad = new Tally(
+    "something else in the place of --env-file",
+    cases(OBSTACLES).length,
+  );
+  const good = new Tally(
+    "a good --env-file, ours and another user's",
+    cases(GOOD).length,
+  );
   const attempt = (row: Tally, how: ReturnType<typeof cases>[number]) =>
     row.attempt(
       `${how.obstacle.what} of user ${how.owner}, tend ${how.mode.join(" ")}`,

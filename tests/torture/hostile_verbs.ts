@@ -34,7 +34,6 @@ const SIGNALLING = ["stop", "reload", "kill"];
 export async function hostileVerbs(
   { seconds, seed }: Budget,
 ): Promise<Row[]> {
-  const row = new Tally("verbs where a daemon's files are something else");
   const deadline = Date.now() + seconds * 500;
   const random = new Random(seed);
   const cases = OWNERS.flatMap((owner) =>
@@ -43,6 +42,10 @@ export async function hostileVerbs(
         VERBS.map((verb) => ({ owner, obstacle, place, verb }))
       )
     )
+  );
+  const row = new Tally(
+    "verbs where a daemon's files are something else",
+    cases.length,
   );
   for (const next of random.shuffled(cases)) {
     const { owner, obstacle, place, verb } = next;
@@ -57,7 +60,6 @@ export async function hostileVerbs(
 
 /** Verbs about what leads to a daemon that runs, by another user's doing. */
 async function names(deadline: number, random: Random): Promise<Row> {
-  const row = new Tally("verbs on another user's name of a daemon that runs");
   await using box = await Sandbox.create();
   const { dir } = share(box);
   const { code, stderr } = await box.tend(
@@ -74,6 +76,10 @@ async function names(deadline: number, random: Random): Promise<Row> {
         kind,
       }))
     )
+  );
+  const row = new Tally(
+    "verbs on another user's name of a daemon that runs",
+    cases.length,
   );
   for (const { places, verb, kind } of random.shuffled(cases)) {
     await row.attempt(`a ${kind} as ${places}, tend ${verb}`, async () => {

@@ -77,6 +77,8 @@ export interface Plan {
   readonly what: "kill" | "half" | "rival" | number;
   /** What is started as the rival, if that is not PROGRAM. */
   readonly rival?: readonly string[];
+  /** So long the rival may take that does not wait; in milliseconds. */
+  readonly patience?: number;
   /** To how many calls like it in turn; to one without it. */
   readonly times?: number;
 }
@@ -370,7 +372,7 @@ class Tracer {
       this.plan?.rival ?? this.argv,
     );
     const pidfd = pidfdOpen(this.#rival);
-    waitReadable([pidfd], HELD_MS);
+    waitReadable([pidfd], this.plan?.patience ?? HELD_MS);
     close(pidfd);
   }
 

@@ -4,7 +4,8 @@
  *
  * A program of its own: `deno run observer.ts DIRECTORY WORD...`. For each WORD
  * it watches WORD.pid in DIRECTORY, and the commands that have WORD as their
- * last argument. It ends when DIRECTORY/end is there, and says what it has seen.
+ * last argument. It makes DIRECTORY/server when it sees a server of Open vSwitch.
+ * It ends when DIRECTORY/end is there, and says what it has seen.
  *
  * @module
  */
@@ -21,6 +22,8 @@ export interface Observation {
   readonly looks: number;
   /** How many daemons it has seen, by their locks. */
   readonly daemons: number;
+  /** How many of them were servers of Open vSwitch. */
+  readonly servers: number;
   /** How many commands. */
   readonly commands: number;
   /** What must not be. */
@@ -44,6 +47,7 @@ function observe(): void {
   const [dir = "", ...words] = Deno.args;
   const seen = new Map(words.map((word) => [word, [] as Seen[]]));
   const daemons = new Set<string>();
+  const servers = new Set<string>();
   const commands = new Set<string>();
   const violations: string[] = [];
   let looks = 0;
@@ -52,7 +56,13 @@ function observe(): void {
     for (const [word, files] of seen) {
       remember(`${dir}/${word}.pid`, files);
       const held = files.map(daemonOf);
-      held.forEach((pid) => pid !== undefined && daemons.add(`${word} ${pid}`));
+      for (const pid of held) {
+        if (pid === undefined) continue;
+        daemons.add(`${word} ${pid}`);
+        if (!isServer(pid)) continue;
+        servers.add(`${word} ${pid}`);
+        Deno.writeTextFileSync(`${dir}/server`, "");
+      }
       const first = held.findIndex((pid) => pid !== undefined);
       const second = held.findLastIndex((pid) => pid !== undefined);
       // The first one, still after the second was looked at: both at once.
@@ -74,6 +84,7 @@ function observe(): void {
   const observation: Observation = {
     looks,
     daemons: daemons.size,
+    servers: servers.size,
     commands: commands.size,
     violations: [...new Set(violations)],
   };
@@ -142,6 +153,15 @@ function commandOf(pid: number): string | undefined {
     return argv[1];
   } catch (error) {
     if (error instanceof Error) return undefined;
+    throw error;
+  }
+}
+
+function isServer(pid: number): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/comm`) === "ovsdb-server\n";
+  } catch (error) {
+    if (error instanceof Error) return false;
     throw error;
   }
 }

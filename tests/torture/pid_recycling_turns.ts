@@ -4,75 +4,13 @@
  * @module
  */
 import { assertEquals } from "@std/assert/equals";
-import { childrenOf, isAlive, isAsleep, look, parentOf } from "../proc.ts";
+import { childrenOf, isAlive, isAsleep, parentOf } from "../proc.ts";
 import { logged, MONITORED, request, shown, untilShown } from "../monitored.ts";
 import { Random } from "../random.ts";
-import { type Running, Sandbox, TEND } from "../sandbox.ts";
+import { Sandbox } from "../sandbox.ts";
+import { Bystander, isThere, recycledUnder } from "./bystander.ts";
 import type { Turn } from "./pid_recycling.ts";
-
-/** It writes down every signal that comes; SIGKILL and SIGSTOP show otherwise. */
-const BYSTANDER = `
-for signal in $(seq 1 64); do
-  case $signal in 9|17|19|32|33) continue;; esac
-  trap "echo $signal >>'$1'" $signal
-done
-: >"$1.ready"
-while :; do sleep 600 & wait $!; done`;
-
-/** A process that has nothing to do with any of it. */
-class Bystander {
-  readonly pid: number;
-  readonly #box: Sandbox;
-  readonly #file: string;
-
-  private constructor(box: Sandbox, { pid }: Running, file: string) {
-    this.pid = pid;
-    this.#box = box;
-    this.#file = file;
-  }
-
-  /** Starts one as this very pid, which has to be free. */
-  static async withPid(box: Sandbox, pid: number): Promise<Bystander> {
-    await box.until(`pid ${pid} is free`, () => !isThere(`/proc/${pid}`));
-    const file = box.path(`bystander${pid}`);
-    // Threads take pids too, so the next one may be lost to one of those.
-    const running = await box.until(`pid ${pid} is another's`, () => {
-      Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", `${pid - 1}`);
-      const running = box.start([
-        // It leads a group: a signal to that of its number is one to it.
-        ...["setsid", "bash", "-c", BYSTANDER, "bash", file],
-      ]);
-      if (running.pid === pid) return running;
-      Deno.kill(running.pid, "SIGKILL");
-      return false;
-    });
-    const bystander = new Bystander(box, running, file);
-    await box.until("it is ready", () => box.exists(`${file}.ready`));
-    return bystander;
-  }
-
-  /** Asserts that nobody has sent it anything. */
-  assertUnharmed(): void {
-    assertEquals(this.#box.read(this.#file), undefined, "it got signals");
-    assertEquals(look(this.pid)?.state, "S", "it does not run any more");
-  }
-
-  /** Ends it. */
-  async end(): Promise<void> {
-    Deno.kill(this.pid, "SIGKILL");
-    await this.#box.until("it has gone", () => !isThere(`/proc/${this.pid}`));
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
+import { LATE_TURNS } from "./pid_recycling_late.ts";
 
 const SLEEP = ["--", "sleep", "600"];
 const START = [...MONITORED, "--name=web", "--log-file"];
@@ -94,48 +32,6 @@ async function backingOff(box: Sandbox, sleep: string) {
   await untilShown(box, "backingOff", ({ phase }) => phase === "backingOff");
   if (sleep === "0") await box.until("it sleeps", () => isAsleep(monitor));
   return { monitor, daemon: pid };
-}
-
-/** The calls that send a signal: one that is held back gets no further. */
-const SENDING: Readonly<Record<string, number>> = {
-  pidfd_send_signal: 424,
-  rt_sigqueueinfo: Deno.build.arch === "aarch64" ? 138 : 129,
-  kill: Deno.build.arch === "aarch64" ? 129 : 62,
-};
-/**
- * Runs a verb, and has those end whom it is about to signal: when it does, their
- * pids are another's.
- */
-async function recycledUnder(
-  box: Sandbox,
-  pids: readonly number[],
-  ...verb: string[]
-): Promise<void> {
-  const calls = Object.keys(SENDING).join();
-  const strace = box.start([
-    ...["strace", "-qq", "-o", "/dev/null", "-e", `trace=${calls}`, "-e"],
-    ...[`inject=${calls}:delay_enter=60s`, TEND, ...verb],
-  ]);
-  const sender = await box.until(
-    "it is about to send",
-    () =>
-      childrenOf(strace.pid).find((pid) => {
-        // First this: before strace's child is the verb, it stops itself by a
-        // signal too.
-        if (look(pid)?.status.get("Name") !== "tend") return false;
-        const call = box.read(`/proc/${pid}/syscall`)?.split(" ")[0];
-        return Object.values(SENDING).includes(Number(call));
-      }),
-  );
-  pids.forEach((pid) => Deno.kill(pid, "SIGKILL"));
-  const bystanders: Bystander[] = [];
-  for (const pid of pids) bystanders.push(await Bystander.withPid(box, pid));
-  assertEquals(isAlive(sender), true, "it has sent already");
-  // Without its tracer it goes on.
-  Deno.kill(strace.pid, "SIGKILL");
-  await box.until("the verb has ended", () => !isAlive(sender));
-  assertEquals(/^ +at /m.test(strace.stderr()), false, strace.stderr());
-  bystanders.forEach((bystander) => bystander.assertUnharmed());
 }
 
 /** Verbs that signal a daemon, or its monitor where there is one. */
@@ -212,12 +108,12 @@ const TURNS: Record<string, (box: Sandbox, sleep: string) => Promise<void>> = {
       await box.tend(...START, `--sleep-after=${sleep}`, ...SLEEP);
       const daemon = box.pidfile("web.pid")!;
       // The monitor first: it would start another daemon.
-      await recycledUnder(box, [parentOf(daemon), daemon], ...verb);
+      await recycledUnder(box, [parentOf(daemon), daemon], verb);
     },
   ])),
   "tend stop of a daemon alone that ends just then": async (box) => {
-    await box.tend("--detach", "--pidfile=web.pid", ...SLEEP);
-    await recycledUnder(box, [box.pidfile("web.pid")!], "stop", "web");
+    await box.tend("--detach", "--exec", "--pidfile=web.pid", ...SLEEP);
+    await recycledUnder(box, [box.pidfile("web.pid")!], ["stop", "web"]);
   },
   "a daemon that gets the pid of the one before": async (box, sleep) => {
     const options = ["--restart-delay=100ms", `--sleep-after=${sleep}`];
@@ -246,6 +142,7 @@ const TURNS: Record<string, (box: Sandbox, sleep: string) => Promise<void>> = {
     await box.until("it has ended", () => !isAlive(monitor));
     assertEquals([isAlive(last), box.runFiles()], [false, []]);
   },
+  ...LATE_TURNS,
 };
 
 const [seconds = "1", seed = "1"] = Deno.args;
@@ -263,7 +160,6 @@ do {
       failure = error instanceof Error ? error.message : `${error}`;
     }
     turns.push({ what: `${what}, --sleep-after=${sleep}`, failure });
-    if (Date.now() > deadline) break;
   }
 } while (Date.now() < deadline);
 console.log(JSON.stringify(turns));

@@ -82,13 +82,28 @@ export async function act(
         signal(random.pick([Signal.SIGSEGV, Signal.SIGKILL])),
       );
     case 6:
-      if (ovsdb === undefined) return;
-      // Whoever does not get it says so; the C has other words than we.
-      await ovsdb.start(box.runPath(name), ...random.pick([["--monitor"], []]));
+      if (ovsdb !== undefined) await startServer(box, random, word, ovsdb, row);
       return;
     default:
       await runTend(box, random, word, row);
   }
+}
+
+/** Starts a server of Open vSwitch, which knows nothing of tend. */
+export async function startServer(
+  box: Sandbox,
+  random: Random,
+  word: string,
+  ovsdb: Ovsdb,
+  row: Tally,
+): Promise<void> {
+  const options = random.pick([["--monitor"], []]);
+  await row.attempt(`ovsdb-server ${options}, ${word}.pid`, async () => {
+    const { code } = await ovsdb.start(box.runPath(`${word}.pid`), ...options);
+    // Whoever does not get it says so; the C has other words than we. Its own
+    // monitor's child may be killed by another's signal, too.
+    assert(code === 0 || code === 1, `exit status ${code}`);
+  });
 }
 
 /** Starts a daemon, or does something else to it, and looks what that says. */

@@ -13,7 +13,7 @@ import { Random } from "../random.ts";
 import { Sandbox } from "../sandbox.ts";
 import type { Observation } from "./observer.ts";
 import { pidRecycling } from "./pid_recycling.ts";
-import { act, runTend, send, startTend } from "./race_acts.ts";
+import { act, runTend, send, startServer, startTend } from "./race_acts.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
@@ -22,29 +22,40 @@ const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 
 /** So many go on at once. */
 const AT_ONCE = 6;
-/** So many begin at one moment where there is time. */
+/** So many begin at one moment in full. */
 const CROWD = 200;
+/** Of which one is a server of Open vSwitch, for each of so many. */
+const SERVER_OF = 10;
+/** From so many seconds on there are as many as that. */
+const FULL_SECONDS = 60;
 /** So many of which one only can start. */
 const RIVALS = 8;
 /** So many after those, however long they took. */
 const LEAST = 12;
-/** How many of them each second of a budget is good for. */
+/** How many begin at one moment, otherwise, for each second of a budget. */
 const CROWD_A_SECOND = 4;
+/** So long after that a server may still get a pidfile. */
+const LATE_MS = 60_000;
 
 /** Tries races. */
 export async function races({ seconds, seed }: Budget): Promise<Row[]> {
-  const share = { seconds: seconds / 3, seed };
+  const isFull = seconds >= FULL_SECONDS;
+  const share = (part: number) => ({ seconds: seconds * part, seed });
   return [
-    ...await race(1, share),
-    ...await race(5, share),
-    ...await pidRecycling(share),
+    ...await race(1, share(0.45), isFull),
+    ...await race(5, share(0.45), isFull),
+    ...await pidRecycling(share(0.1)),
     ...(WITHOUT_OVSDB
       ? [leftOutRow("ovsdb-server in the races", "is not installed")]
       : []),
   ];
 }
 
-async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
+async function race(
+  count: number,
+  { seconds, seed }: Budget,
+  isFull: boolean,
+): Promise<Row[]> {
   await using box = await Sandbox.create();
   Deno.mkdirSync(box.path("run"));
   // No other run of this has the same commands.
@@ -53,7 +64,8 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     (_, i) => `${1_000_000 + Deno.pid}.${seed % 1000}${i}`,
   );
   const where = count === 1 ? "one pidfile" : `${count} pidfiles`;
-  const crowd = Math.ceil(Math.min(CROWD, seconds * CROWD_A_SECOND));
+  const few = Math.ceil(Math.min(CROWD, seconds * CROWD_A_SECOND));
+  const crowd = isFull ? CROWD : few;
   const rows = {
     crowd: new Tally(
       `starts, stops, restarts, statuses, ${crowd} at one moment, on ${where}`,
@@ -61,6 +73,7 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     done: new Tally(
       `the same and crashes, ${AT_ONCE} at once all the while, on ${where}`,
     ),
+    servers: new Tally(`servers of Open vSwitch seen to hold ${where}`),
     seen: new Tally(
       `looks of an observer at ${where}: one holder, one command`,
     ),
@@ -76,21 +89,37 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
     ],
     { env: { NO_COLOR: "1" } },
   );
-  const servers = WITHOUT_OVSDB
-    ? []
-    : await Promise.all([0, 1].map((i) => Ovsdb.create(box, `db${i}`)));
+  const servers = WITHOUT_OVSDB ? [] : await Promise.all(
+    Array.from(
+      { length: Math.max(AT_ONCE, Math.ceil(crowd / SERVER_OF)) },
+      (_, i) => Ovsdb.create(box, `db${i}`),
+    ),
+  );
   const deadline = Date.now() + seconds * 800;
   const chance = new Random(seed);
+  let hadServer = WITHOUT_OVSDB;
+  const awaitsServer = () => {
+    hadServer ||= box.exists(box.path("run/server"));
+    return !hadServer && Date.now() < deadline + LATE_MS;
+  };
   await Promise.all(
     Array.from(
       { length: crowd },
-      () => runTend(box, chance, chance.pick(words), rows.crowd),
+      async (_, i) => {
+        const word = chance.pick(words);
+        const server = i % SERVER_OF === 0 && servers[i / SERVER_OF];
+        await (server
+          ? startServer(box, chance, word, server, rows.crowd)
+          : runTend(box, chance, word, rows.crowd));
+      },
     ),
   );
   await Promise.all(
     Array.from({ length: AT_ONCE }, async (_, i) => {
       const random = new Random(seed + i);
-      while (Date.now() < deadline || rows.done.tried < LEAST) {
+      while (
+        Date.now() < deadline || rows.done.tried < LEAST || awaitsServer()
+      ) {
         await act(box, random, random.pick(words), servers[i], rows.done);
       }
     }),
@@ -103,14 +132,15 @@ async function race(count: number, { seconds, seed }: Budget): Promise<Row[]> {
   Deno.writeTextFileSync(box.path("run/end"), "");
   const { stdout, stderr } = await observer.finished();
   assertEquals(stderr, "");
-  const { looks, daemons, commands, violations }: Observation = JSON.parse(
-    stdout,
-  );
+  const { looks, daemons, servers: held, commands, violations }: Observation =
+    JSON.parse(stdout);
+  rows.servers.tried = rows.servers.held = held;
   rows.seen.tried = looks;
   rows.seen.held = looks - violations.length;
   rows.seen.failures.push(...violations);
   assert(daemons > 0 && commands > 0, "the observer has seen nothing");
-  return Object.values(rows);
+  const { servers: serversRow, ...others } = rows;
+  return [...Object.values(others), ...WITHOUT_OVSDB ? [] : [serversRow]];
 }
 
 /** Has several start at one moment: one only may say that it has. */

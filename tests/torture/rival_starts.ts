@@ -27,30 +27,49 @@ import { type Case, tryCases } from "./trials.ts";
 interface Kind {
   readonly what: string;
   readonly argv: readonly string[];
-  /** Whether it is a verb, and only what comes meanwhile a start. */
+  /** Whether it is a verb, and only what comes meanwhile a start, or a verb too. */
   readonly isVerb?: true;
+  /** What comes meanwhile, if that is no start. */
+  readonly rival?: readonly string[];
 }
 
 const WHAT = "a start held back before a call while another starts";
-/** A monitor's file has a lock too, so it hides what is wrong with the other. */
+/**
+ * How each is started. A monitor's file has a lock too, so it hides what is wrong
+ * with the other.
+ */
+export const RIVAL_STARTS = {
+  "with monitors": startArgs(COMMANDED, "awake"),
+  "without monitors": [COMMANDED.program, "--detach", "--exec"]
+    .concat("--pidfile=web.pid", COMMANDED.command),
+} as const satisfies Record<string, readonly string[]>;
+
+const STOP = [COMMANDED.program, "stop", "web"];
 const KINDS: readonly Kind[] = [
-  { what: WHAT, argv: startArgs(COMMANDED, "awake") },
-  {
-    what: `${WHAT}, without monitors`,
-    argv: [COMMANDED.program, "--detach", "--exec", "--pidfile=web.pid"]
-      .concat(COMMANDED.command),
-  },
+  { what: WHAT, argv: RIVAL_STARTS["with monitors"] },
+  { what: `${WHAT}, without monitors`, argv: RIVAL_STARTS["without monitors"] },
   {
     what:
       "tend stop of a stale pidfile held back before a call while another " +
       "starts",
-    argv: [COMMANDED.program, "stop", "web"],
+    argv: STOP,
     isVerb: true,
+  },
+  {
+    what:
+      "tend stop of a stale pidfile held back before a call while another " +
+      "stops it",
+    argv: STOP,
+    isVerb: true,
+    rival: STOP,
   },
 ];
 /** What the one says that is too late. */
-const REFUSAL = /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
+export const REFUSAL =
+  /: already (?:running as|monitored by) pid \d+.*, aborting$/m;
 const REMOVED_LATE = /being deleted by pid \d+\n(?:.*\n)*.*, aborting$/m;
+/** What a stop says of one that is about to remove a file, and does not. */
+const LOCKED = /: \S+ names pid \d+, and pid \d+ has it locked, not stopped$/m;
 /** Nobody's. */
 const STALE = "4194304\n";
 
@@ -91,7 +110,7 @@ function plansOf({ calls }: Life): Plan[] {
 }
 
 /** Whether a call does something to the files for which they compete. */
-function isShared({ role, number, text, file, stage }: Made): boolean {
+export function isShared({ role, number, text, file, stage }: Made): boolean {
   const isOfStart = stage === 0 && role !== "parent";
   // The descriptor's file may be on its way to that name.
   return isOfStart && `${text} ${file}`.includes("/web.pid") ||
@@ -99,7 +118,7 @@ function isShared({ role, number, text, file, stage }: Made): boolean {
 }
 
 async function tryStart(
-  { argv, isVerb }: Kind,
+  { argv, isVerb, rival = isVerb ? KINDS[0]!.argv : argv }: Kind,
   plan: Plan | undefined,
 ): Promise<Trial> {
   await using box = await Sandbox.create();
@@ -111,7 +130,7 @@ async function tryStart(
   try {
     life = await runLife(
       box,
-      plan && { ...plan, rival: isVerb ? KINDS[0]!.argv : argv },
+      plan && { ...plan, rival },
       // Without a rival a daemon is stopped once it is there.
       isVerb ? [] : ["stop"],
       argv,
@@ -155,11 +174,11 @@ async function brokenByVerb(
   const failures: string[] = [];
   const daemon = await settled(box, COMMANDED);
   const said = box.read(box.path("rival.err")) ?? "";
-  // A start does not wait for ever for one that is about to remove a file.
-  const isFair = rival === 0 || REMOVED_LATE.test(said);
+  // Nobody waits for ever for one that is about to remove a file.
+  const isFair = rival === 0 || REMOVED_LATE.test(said) || LOCKED.test(said);
   if (code !== 0 || !isFair) {
     failures.push(
-      `exit status ${code}, the start's ${rival}, "${said}": ${picture(box)}`,
+      `exit status ${code}, the other's ${rival}, "${said}": ${picture(box)}`,
     );
   }
   failures.push(...await afterwards(box, COMMANDED, "awake", daemon));

@@ -8,16 +8,22 @@ import { fleets } from "./fleets.ts";
 import type { Budget, Row } from "./row.ts";
 import { stormEnds } from "./storm_ends.ts";
 import { stormMoments } from "./storm_moments.ts";
+import { stormStopped } from "./storm_stopped.ts";
 import { stormWishes } from "./storm_wishes.ts";
+
+/** From so many seconds on there is all of them; that takes a little longer. */
+const FULL_SECONDS = 60;
 
 /** Tries crashes. */
 export async function storms({ seconds, seed }: Budget): Promise<Row[]> {
+  const isFull = seconds >= FULL_SECONDS;
   const share = (part: number) => ({ seconds: seconds * part, seed });
   return [
-    ...await stormEnds(share(0.2)),
-    ...await stormMoments(share(0.15)),
+    ...await stormEnds(share(0.3), isFull),
+    ...await stormMoments(share(0.1)),
+    ...await stormStopped(isFull),
     ...await stormWishes(),
-    ...await fleets(share(0.25)),
-    ...await flatMonitors(share(0.4)),
+    ...await fleets(share(0.25), isFull),
+    ...await flatMonitors(share(0.25), isFull),
   ];
 }

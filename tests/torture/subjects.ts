@@ -12,6 +12,7 @@ import { library } from "./library.ts";
 import { races } from "./races.ts";
 import { rivalRestarts } from "./rival_restarts.ts";
 import { rivalStarts } from "./rival_starts.ts";
+import { rivalStops } from "./rival_stops.ts";
 import type { Budget, Row } from "./row.ts";
 import { storms } from "./storms.ts";
 
@@ -30,7 +31,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   fail: { run: failAnywhere, weight: 11 },
   library: { run: library, weight: 5 },
   rivals: { run: rivals, weight: 5 },
-  races: { run: races, weight: 9 },
+  races: { run: races, weight: 12 },
   storms: { run: storms, weight: 12 },
   hostile: { run: hostileFiles, weight: 8 },
   fuzz: { run: fuzz, weight: 4 },
@@ -42,7 +43,8 @@ async function rivals(budget: Budget): Promise<Row[]> {
     seconds: budget.seconds * part,
   });
   return [
-    ...await rivalStarts(share(0.75)),
+    ...await rivalStarts(share(0.6)),
+    ...await rivalStops(share(0.15)),
     ...await rivalRestarts(share(0.25)),
   ];
 }

@@ -12,6 +12,8 @@ const MOST_FAILURES = 20;
 export class Tally implements Row {
   /** What was tried. */
   readonly what: string;
+  /** How many there are that could be tried. */
+  declare readonly all?: number;
   /** How often. */
   tried = 0;
   /** How often it has held. */
@@ -19,9 +21,13 @@ export class Tally implements Row {
   /** What has not. */
   readonly failures: string[] = [];
 
-  /** @param what What is tried. */
-  constructor(what: string) {
+  /**
+   * @param what What is tried.
+   * @param all How many there are of that, where they can be counted.
+   */
+  constructor(what: string, all?: number) {
     this.what = what;
+    if (all !== undefined) this.all = all;
   }
 
   /**
