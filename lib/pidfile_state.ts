@@ -294,6 +294,7 @@ export function isNoPidfile(path: string): boolean {
   try {
     const fd = openIfRegular(path, O_RDONLY);
     try {
+      if (!isRegular(fd)) return true;
       const bytes = new Uint8Array(127);
       const text = fromBytes(bytes.subarray(0, read(fd, bytes)));
       // One that was being taken over may have more behind the number.

@@ -323,7 +323,7 @@ function logTo(path: string): Disposable {
   return { [Symbol.dispose]: () => setLevels("file:off") };
 }
 
-Deno.test("isNoPidfile() is true of what holds no number, or cannot be read", async () => {
+Deno.test("isNoPidfile() is true of what holds no number, or is no regular file", async () => {
   await using box = await Sandbox.create();
   const path = box.path("app.conf");
   for (const text of ["", "precious\n", "4242", "4242 and more\n"]) {
