@@ -131,14 +131,19 @@ export function nameOf(number: number): string {
 
 /** Calls that tend, which calls libc, has other names for. */
 const SAID: Readonly<Record<string, string>> = {
+  // Whether a command can be executed.
+  access: "access|exec",
   clone: "clone|fork",
   clone3: "posix_spawn|clone",
   dup3: "dup2|dup3",
   eventfd2: "eventfd",
   execve: "exec|execve|fexecve",
   execveat: "exec|fexecve",
+  // Of descriptors that get out of a command's way.
+  fcntl: "fcntl|exec",
+  ftruncate: "ftruncate|truncate",
   getdents64: "readdir",
-  newfstatat: "stat|lstat|fstat|fstatat",
+  newfstatat: "stat|lstat|fstat|fstatat|opendir",
   open: "open|opendir|create",
   openat: "open|openat|opendir|create",
   pread64: "pread",
@@ -148,7 +153,8 @@ const SAID: Readonly<Record<string, string>> = {
   rt_sigqueueinfo: "sigqueue",
   rt_sigtimedwait: "sigtimedwait",
   signalfd4: "signalfd",
-  statx: "stat|lstat|fstat|statx",
+  statx: "stat|lstat|fstat|statx|open",
+  unlink: "unlink|delete",
   vfork: "fork|vfork|clone",
   wait4: "waitpid|wait4",
 };
@@ -168,10 +174,13 @@ export function saysWhatFailed(
   const name = nameOf(number);
   const call = `\\b(?:${SAID[name] ?? name})(?:\\([A-Z_]+\\))?`;
   const reason = strerror(errno);
-  // In the words of Open vSwitch, too.
-  return new RegExp(`${call}(?: failed \\(${reason}\\)|: ${reason})`).test(
-    text,
-  );
+  // In Open vSwitch's words, too.
+  const sentences = [
+    `${call} failed \\(${reason}\\)`,
+    `${call}: ${reason}`,
+    `failed to ${call} .*\\(${reason}\\)`,
+  ];
+  return new RegExp(sentences.join("|")).test(text);
 }
 
 /** What `fcntl()` can fail with, by its second argument. */

@@ -16,6 +16,9 @@ import type { Made, Plan, Role } from "./life.ts";
 /** So many calls have their turn however short the time. */
 const LEAST = 3;
 
+/** What a monitor goes on after in a second, and knows why. */
+const FORESEEN = /who has sent a notification for pid \d+ cannot be told/;
+
 /** What is done to whose calls. */
 export interface SweepPlan {
   readonly sweep: "fail" | "kill";
@@ -141,9 +144,11 @@ export class Sweep {
     if (lie !== undefined) this.#note(`in the pidfile: ${lie}`);
     // Nobody is to hear of a call that a signal has interrupted; nor of an error
     // that nobody has thought of.
-    const wrong = [strerror(Errno.EINTR), "going on in a second"]
-      .filter((text) => log.includes(text));
-    if (wrong.length > 0) this.#note(`"${wrong.join()}" in "${log}"`);
+    const isWrong = log.includes(strerror(Errno.EINTR)) ||
+      log.split("\n").some((line) =>
+        line.includes("going on in a second") && !FORESEEN.test(line)
+      );
+    if (isWrong) this.#note(`it was not to be said: "${log}"`);
     const others = zombies.filter((pid) => !this.#zombies.includes(pid));
     if (others.length > 0) this.#note(`not waited for: pid ${others.join()}`);
     this.#zombies = zombies;

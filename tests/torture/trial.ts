@@ -252,11 +252,16 @@ async function broken(
   const failures: string[] = [];
   const { code } = life;
   const steps = STEPS[sleep].length;
+  const isKill = plan?.what === "kill";
+  const daemon = await settled(
+    box,
+    subject,
+    isKill && life.done?.role === "parent",
+  );
   // A runtime that could not start has ended its monitor as SIGKILL does.
-  const isKilled = plan?.what === "kill" ||
-    life.done?.role === "monitor waking" && life.stage < steps;
+  const isKilled = isKill || life.done?.role === "monitor waking" &&
+      (life.stage < steps || daemon !== undefined);
   const killed = isKilled ? life.done?.role : undefined;
-  const daemon = await settled(box, subject, killed === "parent");
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
@@ -270,7 +275,10 @@ async function broken(
   }
   const start = startArgs(subject, sleep).join(" ");
   const strange = strangeLines(box, start, plan);
-  if (strange.length > 0 && plan !== undefined && plan.what !== "kill") {
+  // A disk that stays full takes no log either.
+  const isTold = plan !== undefined && plan.what !== "kill" &&
+    plan.times === undefined;
+  if (strange.length > 0 && isTold) {
     failures.push(...unsaid(plan, life, strange.join("\n")));
   }
   if (plan === undefined && code !== 0) failures.push(`exit status ${code}`);
