@@ -140,7 +140,7 @@ const SAID: Readonly<Record<string, string>> = {
   execve: "exec|execve|fexecve",
   execveat: "exec|fexecve",
   // Of descriptors that get out of a command's way.
-  fcntl: "fcntl|exec",
+  fcntl: "fcntl|dup|exec",
   ftruncate: "ftruncate|truncate",
   getdents64: "readdir",
   newfstatat: "stat|lstat|fstat|fstatat|opendir",

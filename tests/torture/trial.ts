@@ -275,9 +275,10 @@ async function broken(
   }
   const start = startArgs(subject, sleep).join(" ");
   const strange = strangeLines(box, start, plan);
-  // A disk that stays full takes no log either.
+  // A disk that stays full takes no log either; and what a logger could not do
+  // is not told by its calls.
   const isTold = plan !== undefined && plan.what !== "kill" &&
-    plan.times === undefined;
+    plan.times === undefined && life.done?.role !== "logger";
   if (strange.length > 0 && isTold) {
     failures.push(...unsaid(plan, life, strange.join("\n")));
   }
@@ -333,6 +334,9 @@ export function unsaid(
     return plan?.what === "half" ? [`of a call that did less: ${said}`] : [];
   }
   if (saysWhatFailed(said, done.number, plan.what)) return [];
+  // A verb looks at much, and says of what it looked at why it could not.
+  const looked = new RegExp(`\\w: ${strerror(plan.what)}`);
+  if (done.role === "verb" && looked.test(said)) return [];
   const sentence = `${nameOf(done.number)} failed (${strerror(plan.what)})`;
   return [`no "${sentence}" in "${said.trim()}"`];
 }
@@ -340,7 +344,7 @@ export function unsaid(
 /** Lines of logs of lives that nothing was done to, by how they start. */
 const USUAL_LINES = new Map<string, Set<string>>();
 
-/** What a log has that one of a life has not that nothing was done to. */
+/** What a log says of failures, but for a life that nothing was done to. */
 function strangeLines(
   box: Sandbox,
   start: string,
@@ -350,7 +354,9 @@ function strangeLines(
   const kindOf = (line: string) =>
     line.replace(/\S*tend-test-[^/ ]*/g, "").replace(/\d+/g, "N");
   const usual = USUAL_LINES.get(start) ?? new Set();
-  const strange = lines.filter((line) => !usual.has(kindOf(line)));
+  const strange = lines.filter((line) =>
+    / failed |: failed to /.test(line) && !usual.has(kindOf(line))
+  );
   if (plan === undefined) {
     USUAL_LINES.set(start, new Set(lines.map(kindOf)));
   }
