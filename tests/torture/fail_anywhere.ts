@@ -49,7 +49,10 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
     failuresInLives(READY, " of a monitor that waits for readiness", ["awake"]),
     // What its logger does is tried by one that has more to do.
     failuresInLives(LOGGED, " of a monitor with a logger", ["awake"], MONITORS),
-    failuresInLives(OPTIONED, " of a monitor with many options", ["awake"]),
+    // What takes longest has no time there.
+    ...budget.extent === "brief" ? [] : [
+      failuresInLives(OPTIONED, " of a monitor with many options", ["awake"]),
+    ],
     failuresOfLoggers(),
     failuresIn(
       VERB_DEEDS,
@@ -76,13 +79,15 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       ["monitor", "daemon"],
       share(SHARE_OF_RESTARTS),
     ),
-    await sweepRestarts(
-      "each call of a restart with a logger that fails, one by one",
-      LOGGED,
-      "fail",
-      ["monitor", "daemon"],
-      share(SHARE_OF_RESTARTS),
-    ),
+    ...budget.extent === "brief" ? [] : [
+      await sweepRestarts(
+        "each call of a restart with a logger that fails, one by one",
+        LOGGED,
+        "fail",
+        ["monitor", "daemon"],
+        share(SHARE_OF_RESTARTS),
+      ),
+    ],
     // A minute by itself: others draw from these calls.
     ...budget.extent === "through"
       ? [

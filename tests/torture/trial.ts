@@ -280,7 +280,7 @@ async function broken(
   const isTold = plan !== undefined && plan.what !== "kill" &&
     plan.times === undefined && life.done?.role !== "logger";
   if (strange.length > 0 && isTold) {
-    failures.push(...unsaid(plan, life, strange.join("\n")));
+    failures.push(...unsaid(plan, life, box.read(box.path(LOG)) ?? ""));
   }
   if (plan === undefined && code !== 0) failures.push(`exit status ${code}`);
   if (killed === undefined && code === 0 && life.stage < steps) {
