@@ -139,7 +139,7 @@ const SAID: Readonly<Record<string, string>> = {
   eventfd2: "eventfd",
   execve: "exec|execve|fexecve",
   execveat: "exec|fexecve",
-  // Of descriptors that get out of a command's way.
+  // As setpgid(): what is done right before a command is told as its exec.
   fcntl: "fcntl|dup|exec",
   ftruncate: "ftruncate|truncate",
   getdents64: "readdir",
@@ -153,6 +153,7 @@ const SAID: Readonly<Record<string, string>> = {
   rt_sigqueueinfo: "sigqueue",
   rt_sigtimedwait: "sigtimedwait",
   signalfd4: "signalfd",
+  setpgid: "setpgid|exec",
   statx: "stat|lstat|fstat|statx|open",
   unlink: "unlink|delete",
   vfork: "fork|vfork|clone",
