@@ -309,10 +309,15 @@ export interface Datagram {
  *
  * @param fd A socket of {@linkcode datagramSocket}.
  * @param room How many bytes are read of one.
+ * @param flags `MSG_PEEK` to leave it there; 0 by default.
  * @returns The message; `undefined` when there is none.
  * @throws {LibcError} `ENOMEM` and others.
  */
-export function receive(fd: number, room: number): Datagram | undefined {
+export function receive(
+  fd: number,
+  room: number,
+  flags = 0,
+): Datagram | undefined {
   const bytes = new Uint8Array(room);
   const control = new Uint8Array(CREDENTIALS.size);
   const address = (buffer: Uint8Array<ArrayBuffer>) =>
@@ -327,7 +332,7 @@ export function receive(fd: number, room: number): Datagram | undefined {
   header.setBigUint64(MSGHDR.controllen, BigInt(control.length), true);
   for (;;) {
     const length = Number(
-      libc.recvmsg(fd, new Uint8Array(header.buffer), 0),
+      libc.recvmsg(fd, new Uint8Array(header.buffer), flags),
     );
     if (length === -1) {
       const why = errno();

@@ -3,12 +3,20 @@
  *
  * @module
  */
-import { close, setCloseOnExec } from "../ffi/descriptor.ts";
+import { fromBytes } from "../ffi/c_string.ts";
+import {
+  close,
+  pipe2,
+  read,
+  setCloseOnExec,
+  writeFully,
+} from "../ffi/descriptor.ts";
 import { dup3 } from "../ffi/duplicate.ts";
 import { O_RDWR, open } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
 import { fexecve, memfdProgram } from "../ffi/memfd.ts";
 import { exitNow } from "../ffi/process.ts";
+import { waitReadable } from "../ffi/wait.ts";
 import { chdir } from "../ffi/working_directory.ts";
 import { sparedOfXfsz } from "./file_size_limit.ts";
 import { forkForStartup, readStartup } from "./startup.ts";
@@ -29,6 +37,9 @@ export interface NativeChild {
   readonly prepare?: () => void;
 }
 
+/** No call that a child makes has a longer name. */
+const LONGEST_CALL = 64;
+
 /**
  * Starts such a child, in the root directory.
  *
@@ -40,27 +51,39 @@ export interface NativeChild {
 export function startNative(child: NativeChild): number {
   const { name, image } = child;
   const programFd = sparedOfXfsz(() => memfdProgram(name, image));
+  const fds = [programFd];
   try {
+    const { readFd, writeFd } = pipe2();
+    fds.push(readFd, writeFd);
     const forked = forkForStartup({
       role: "daemon",
       coreDumped: false,
       image: undefined,
     });
-    if (forked.role === "child") execute(programFd, child);
+    if (forked.role === "child") execute(programFd, writeFd, child);
     const startup = readStartup(forked.pid, forked.startupFd, true);
     if (startup.kind === "ready") return forked.pid;
     const { status } = startup;
     throw new LibcError(
-      "fexecve",
+      failedCall(readFd),
       status.kind === "exited" ? status.code : Errno.EIO,
     );
   } finally {
-    close(programFd);
+    fds.forEach(close);
   }
+}
+
+/** What a child that has ended has said of the call that failed. */
+function failedCall(readFd: number): string {
+  // One that was killed has said nothing, and we have its pipe ourselves.
+  if (waitReadable([readFd], 0) === undefined) return "fexecve";
+  const bytes = new Uint8Array(LONGEST_CALL);
+  return fromBytes(bytes.subarray(0, read(readFd, bytes)));
 }
 
 function execute(
   programFd: number,
+  callFd: number,
   { title, fds, nullFds, prepare }: NativeChild,
 ): never {
   try {
@@ -71,7 +94,11 @@ function execute(
     for (const fd of fds) setCloseOnExec(fd, false);
     return fexecve(programFd, [title]);
   } catch (error) {
-    // Its errno is all that we can say: our parent says it.
-    exitNow(error instanceof LibcError ? error.errno & 0xff : 1);
+    // Our parent says it; whatever happens to that, nothing else runs here.
+    try {
+      if (error instanceof LibcError) writeFully(callFd, error.call);
+    } finally {
+      exitNow(error instanceof LibcError ? error.errno & 0xff : 1);
+    }
   }
 }

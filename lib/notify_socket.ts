@@ -12,7 +12,12 @@
 import { fromBytes } from "../ffi/c_string.ts";
 import { readFile } from "../ffi/file.ts";
 import { Errno, LibcError } from "../ffi/libc.ts";
-import { type Datagram, datagramSocket, receive } from "../ffi/socket.ts";
+import {
+  type Datagram,
+  datagramSocket,
+  MSG_PEEK,
+  receive,
+} from "../ffi/socket.ts";
 import { geteuid } from "../ffi/user.ts";
 import type { MonitorState } from "./monitor_state.ts";
 import { type Vlog, vlogModule } from "./vlog.ts";
@@ -21,6 +26,8 @@ const vlog: Vlog = vlogModule("daemon_unix");
 
 /** As much as systemd reads of a message. */
 const LONGEST_MESSAGE = 4096;
+/** Of `/proc`, where a process has ended. */
+const GONE: readonly number[] = [Errno.ENOENT, Errno.ESRCH];
 /** So many at a time: whoever floods us must not keep us from the rest. */
 const MOST_MESSAGES = 64;
 /** Ten years. */
@@ -63,18 +70,28 @@ export interface Said {
  *
  * @param state What the monitor knows.
  * @returns What they say.
+ * @throws {Error} When it cannot be told now who runs the daemon, and the message
+ * that comes next depends on it.
  */
 export function readMessages(state: MonitorState): Said {
   const said = saidNothing();
   if (state.messagesFd === -1) return said;
   for (let i = 0; i < MOST_MESSAGES; i++) {
-    const datagram = receiveIfAny(state.messagesFd);
+    // Until it is known whether its sender is believed it stays there: a daemon
+    // says only once that it is ready.
+    const datagram = receiveIfAny(state.messagesFd, MSG_PEEK);
     if (datagram === undefined) return said;
-    if (!isBelieved(datagram, state.daemonPid)) {
-      said.more = true;
-      continue;
+    let believed: boolean;
+    try {
+      believed = isBelieved(datagram, state.daemonPid);
+    } catch (error) {
+      // What was taken before counts; then we are back for this one at once.
+      if (i > 0) break;
+      throw error;
     }
-    heed(state, fromBytes(datagram.bytes), said);
+    if (receiveIfAny(state.messagesFd, 0) === undefined) return said;
+    if (believed) heed(state, fromBytes(datagram.bytes), said);
+    else said.more = true;
   }
   said.isCut = true;
   return said;
@@ -91,9 +108,9 @@ export function saidNothing(): Said {
   };
 }
 
-function receiveIfAny(fd: number): Datagram | undefined {
+function receiveIfAny(fd: number, flags: number): Datagram | undefined {
   try {
-    return receive(fd, LONGEST_MESSAGE);
+    return receive(fd, LONGEST_MESSAGE, flags);
   } catch (error) {
     // No memory, for now: the message is still there.
     if (error instanceof LibcError && error.errno === Errno.ENOMEM) {
@@ -135,24 +152,35 @@ function warnOnce(what: string, done: "ignored" | "refused"): void {
 export function senderOf(
   pid: number,
 ): { uid: number; gid: number } | undefined {
-  const [[uid], [gid]] = [idsOf(pid, "Uid"), idsOf(pid, "Gid")];
+  const [[uid], [gid]] = [idsIfKnown(pid, "Uid"), idsIfKnown(pid, "Gid")];
   return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
-/** The users of a process: real, effective, saved. */
+/** The users of a process: real, effective, saved; none of one that is gone. */
 function usersOf(pid: number): number[] {
-  return idsOf(pid, "Uid");
+  try {
+    return idsOf(pid, "Uid");
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    if (GONE.includes(error.errno)) return [];
+    const what = `who has sent a notification for pid ${pid} cannot be told`;
+    throw new Error(`${what}: /proc/${pid}/status: ${error.message}`);
+  }
 }
 
-function idsOf(pid: number, line: "Uid" | "Gid"): number[] {
+function idsIfKnown(pid: number, line: "Uid" | "Gid"): number[] {
   try {
-    const status = fromBytes(readFile(`/proc/${pid}/status`));
-    const ids = new RegExp(`^${line}:\t(\\d+)\t(\\d+)\t(\\d+)`, "m");
-    return (ids.exec(status) ?? []).slice(1).map(Number);
+    return idsOf(pid, line);
   } catch (error) {
     if (error instanceof LibcError) return [];
     throw error;
   }
+}
+
+function idsOf(pid: number, line: "Uid" | "Gid"): number[] {
+  const status = fromBytes(readFile(`/proc/${pid}/status`));
+  const ids = new RegExp(`^${line}:\t(\\d+)\t(\\d+)\t(\\d+)`, "m");
+  return (ids.exec(status) ?? []).slice(1).map(Number);
 }
 
 /**

@@ -28,9 +28,15 @@ export function daemonizePostDetach(
   { detach, chdir: leave }: Detachment,
 ): LibcError | undefined {
   if (!detach) return undefined;
+  // Whatever fails of it: who waits for the end of our output waits for ever
+  // while we have that.
+  const failed = leave ? failureOf(() => chdir("/")) : undefined;
+  return failureOf(() => closeStandardFds(keepConsole())) ?? failed;
+}
+
+function failureOf(act: () => void): LibcError | undefined {
   try {
-    if (leave) chdir("/");
-    closeStandardFds(keepConsole());
+    act();
     return undefined;
   } catch (error) {
     if (error instanceof LibcError) return error;

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
 import { basename } from "@std/path/basename";
+import { lacks } from "../binutils.ts";
 import {
   LOGGED,
   logged,
@@ -668,5 +669,23 @@ Deno.test({
     } finally {
       Deno.removeSync(place, { recursive: true });
     }
+  },
+});
+
+Deno.test({
+  name: "tend --output says which call of its logger's start has failed",
+  ignore: await lacks(["strace"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const { code, stderr } = await box.run([
+      ...["strace", "-f", "-qq", "-o", "trace", "-e", "trace=chdir"],
+      ...["-e", "inject=chdir:error=EIO", TEND, "--log-timestamps"],
+      ...["--output=out", "--", "true"],
+    ]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      "its logger: chdir failed (Input/output error)",
+    );
   },
 });

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { lacks } from "../binutils.ts";
 import {
   LOGGED,
   logged,
@@ -11,7 +12,7 @@ import {
   untilAsleep,
   untilShown,
 } from "../monitored.ts";
-import { fdsOf, isAlive, isAsleep, parentOf } from "../proc.ts";
+import { fdsOf, isAlive, isAsleep, look, parentOf } from "../proc.ts";
 import { READY_WAY_NAMES, readyWays } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
@@ -200,4 +201,39 @@ Deno.test("tend --ready=notify shows what a daemon says while its monitor sleeps
   );
   // It may say more: for that nobody is to wake up each time.
   assertEquals(isAsleep(monitor), false);
+});
+
+Deno.test({
+  name: "tend --ready=notify hears later what it cannot tell the sender of now",
+  // Root, and our own user, are believed anyway.
+  ignore: Deno.uid() !== 0 || await lacks(["strace"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const script = "trap 'systemd-notify --status=\"2 clients\"' USR1; " +
+      "systemd-notify --ready; while :; do sleep 0.01; done";
+    await box.tend(
+      ...[...AWAKE, "--ready=notify", "--user=nobody", "--", "sh", "-c"],
+      script,
+    );
+    const daemon = box.pidfile("web.pid")!;
+    const monitor = parentOf(daemon);
+    const strace = box.start([
+      ...["strace", "-qq", "-o", "trace", "-P", `/proc/${daemon}/status`],
+      ...["-e", "inject=open,openat:error=EMFILE:when=1", "-p", `${monitor}`],
+    ]);
+    await box.until(
+      "it is traced",
+      () => look(monitor)?.status.get("TracerPid") === `${strace.pid}`,
+    );
+    Deno.kill(daemon, "SIGUSR1");
+    await untilShown(
+      box,
+      "what the daemon says",
+      ({ statusText }) => statusText === "2 clients",
+    );
+    assertMatch(
+      logOf(box),
+      /cannot be told: \S+: open failed \(Too many open files\), going on/,
+    );
+  },
 });

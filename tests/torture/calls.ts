@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Errno } from "../../ffi/libc.ts";
+import { Errno, strerror } from "../../ffi/libc.ts";
 
-const { EACCES, EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EROFS } =
-  Errno;
+const { EACCES, EAGAIN, EINTR, EIO, EMFILE, ENFILE } = Errno;
+const { ENOMEM, ENOSPC, EPERM, EROFS } = Errno;
 
 const ENOLCK = 37;
 
@@ -39,6 +39,8 @@ const CALLS: Readonly<Record<number, Call>> = {
   41: { name: "socket", errors: [EACCES, ...NO_ROOM] },
   42: { name: "connect", errors: [EACCES, EAGAIN] },
   44: { name: "sendto", errors: [EAGAIN, ENOMEM] },
+  49: { name: "bind", errors: [EACCES, ENOMEM] },
+  54: { name: "setsockopt", errors: [ENOMEM] },
   56: { name: "clone", errors: [EAGAIN, ENOMEM] },
   57: { name: "fork", errors: [EAGAIN, ENOMEM] },
   58: { name: "vfork", errors: [EAGAIN, ENOMEM] },
@@ -52,13 +54,22 @@ const CALLS: Readonly<Record<number, Call>> = {
   82: { name: "rename", errors: [EACCES, ENOSPC, EROFS, EIO] },
   83: { name: "mkdir", errors: [EACCES, ENOSPC, EROFS, ENOMEM] },
   87: { name: "unlink", errors: [EACCES, EROFS, EIO] },
-  91: { name: "fchmod", errors: [Errno.EPERM, EROFS, EIO] },
+  91: { name: "fchmod", errors: [EPERM, EROFS, EIO] },
   89: { name: "readlink", errors: [EACCES, EIO, ENOMEM] },
-  112: { name: "setsid", errors: [Errno.EPERM] },
-  157: { name: "prctl", errors: [Errno.EPERM] },
+  93: { name: "fchown", errors: [EPERM, EROFS, EIO] },
+  109: { name: "setpgid", errors: [EPERM] },
+  112: { name: "setsid", errors: [EPERM] },
+  116: { name: "setgroups", errors: [EPERM, ENOMEM] },
+  117: { name: "setresuid", errors: [EPERM, EAGAIN] },
+  119: { name: "setresgid", errors: [EPERM] },
+  128: { name: "rt_sigtimedwait", errors: [EINTR] },
+  129: { name: "rt_sigqueueinfo", errors: [EAGAIN] },
+  141: { name: "setpriority", errors: [EACCES, EPERM] },
+  157: { name: "prctl", errors: [EPERM] },
   217: { name: "getdents64", errors: [EIO, ENOMEM] },
   // Ours do not wait.
   247: { name: "waitid", errors: [] },
+  254: { name: "inotify_add_watch", errors: [ENOSPC, EACCES, ENOMEM] },
   257: {
     name: "openat",
     errors: [EINTR, EACCES, EROFS, ENOSPC, EIO, ...NO_ROOM],
@@ -69,14 +80,18 @@ const CALLS: Readonly<Record<number, Call>> = {
   283: { name: "timerfd_create", errors: NO_ROOM },
   286: { name: "timerfd_settime", errors: [] },
   289: { name: "signalfd4", errors: NO_ROOM },
+  290: { name: "eventfd2", errors: NO_ROOM },
   292: { name: "dup3", errors: [EINTR] },
   293: { name: "pipe2", errors: [EMFILE, ENFILE] },
-  302: { name: "prlimit64", errors: [Errno.EPERM] },
+  294: { name: "inotify_init1", errors: [EMFILE, ENFILE, ENOMEM] },
+  302: { name: "prlimit64", errors: [EPERM] },
+  312: { name: "kcmp", errors: [EPERM] },
   319: { name: "memfd_create", errors: [EACCES, ...NO_ROOM] },
   322: { name: "execveat", errors: [EACCES, EIO, ENOMEM, ENFILE] },
   332: { name: "statx", errors: [EACCES, EIO, ENOMEM] },
   424: { name: "pidfd_send_signal", errors: [] },
   434: { name: "pidfd_open", errors: NO_ROOM },
+  435: { name: "clone3", errors: [EAGAIN, EPERM, ENOMEM] },
 };
 
 /**
@@ -112,6 +127,61 @@ export function matters(number: number, isLogger = false): boolean {
 export function nameOf(number: number): string {
   return CALLS[number]?.name ?? LOGGER_CALLS[number]?.name ??
     (number === EXIT_GROUP ? "exit_group" : "?");
+}
+
+/** Calls that tend, which calls libc, has other names for. */
+const SAID: Readonly<Record<string, string>> = {
+  // Whether a command can be executed.
+  access: "access|exec",
+  clone: "clone|fork",
+  clone3: "posix_spawn|clone",
+  dup3: "dup2|dup3",
+  eventfd2: "eventfd",
+  execve: "exec|execve|fexecve",
+  execveat: "exec|fexecve",
+  // As setpgid(): what is done right before a command is told as its exec.
+  fcntl: "fcntl|dup|exec",
+  ftruncate: "ftruncate|truncate",
+  getdents64: "readdir",
+  newfstatat: "stat|lstat|fstat|fstatat|opendir",
+  open: "open|opendir|create",
+  openat: "open|openat|opendir|create",
+  pread64: "pread",
+  prlimit64: "getrlimit|setrlimit|prlimit",
+  pwrite64: "pwrite",
+  renameat: "rename",
+  rt_sigqueueinfo: "sigqueue",
+  rt_sigtimedwait: "sigtimedwait",
+  signalfd4: "signalfd",
+  setpgid: "setpgid|exec",
+  statx: "stat|lstat|fstat|statx|open",
+  unlink: "unlink|delete",
+  vfork: "fork|vfork|clone",
+  wait4: "waitpid|wait4",
+};
+
+/**
+ * Whether a text has a sentence with a call that failed, and why.
+ *
+ * @param text What was said.
+ * @param number The call.
+ * @param errno Its error.
+ */
+export function saysWhatFailed(
+  text: string,
+  number: number,
+  errno: number,
+): boolean {
+  const name = nameOf(number);
+  const call = `\\b(?:${SAID[name] ?? name})(?:\\([A-Z_]+\\))?`;
+  const reason = strerror(errno);
+  // In Open vSwitch's words, too.
+  const sentences = [
+    `${call} failed \\(${reason}\\)`,
+    `${call}: ${reason}`,
+    `failed to ${call} .*\\(${reason}\\)`,
+  ];
+  return new RegExp(sentences.join("|")).test(text);
 }
 
 /** What `fcntl()` can fail with, by its second argument. */

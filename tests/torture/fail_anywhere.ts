@@ -3,18 +3,21 @@
  * than was asked for.
  *
  * Only calls of our own code: what Deno's runtime calls before it runs the
- * program, and the memory that V8 asks for later, fail in Deno, not in tend.
+ * program, and the memory that V8 asks for later, fail in Deno, not in tend. But
+ * a monitor wakes up by it while its daemon runs, and that has to outlive it.
  *
  * @module
  */
 import { Errno, strerror } from "../../ffi/libc.ts";
 import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
-import type { Life, Made, Plan } from "./life.ts";
+import type { Life, Made, Plan, Role } from "./life.ts";
 import { sweepRestarts } from "./restart_calls.ts";
 import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
   lifeOf,
+  LOGGED,
+  OPTIONED,
   READY,
   type Sleep,
   type Subject,
@@ -25,8 +28,10 @@ import {
 import { type Case, tryCases } from "./trials.ts";
 import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 
-/** For each of two restarts, call by call. */
-const SHARE_OF_RESTARTS = 0.1;
+/** For each of three restarts, call by call, where there is no time for all. */
+const SHARE_OF_RESTARTS = 0.05;
+/** Whose calls a logger of a monitor's makes others. */
+const MONITORS: readonly Role[] = ["parent", "monitor", "daemon"];
 /** So many calls fail while a disk is full. */
 const FULL = 3;
 
@@ -36,11 +41,18 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
     ...budget,
     seconds: budget.seconds * part,
   });
+  const deadline = performance.now() + budget.seconds * 1000;
   const cases = await Promise.all([
     failuresInLives(COMMANDED, ""),
     // One that wakes up while its daemon is not ready yet would be taken for one
     // that has nothing more to do.
     failuresInLives(READY, " of a monitor that waits for readiness", ["awake"]),
+    // What its logger does is tried by one that has more to do.
+    failuresInLives(LOGGED, " of a monitor with a logger", ["awake"], MONITORS),
+    // What takes longest has no time there.
+    ...budget.extent === "brief" ? [] : [
+      failuresInLives(OPTIONED, " of a monitor with many options", ["awake"]),
+    ],
     failuresOfLoggers(),
     failuresIn(
       VERB_DEEDS,
@@ -67,7 +79,31 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       ["monitor", "daemon"],
       share(SHARE_OF_RESTARTS),
     ),
-    ...await tryCases(cases.flat(), share(1 - 2 * SHARE_OF_RESTARTS)),
+    ...budget.extent === "brief" ? [] : [
+      await sweepRestarts(
+        "each call of a restart with a logger that fails, one by one",
+        LOGGED,
+        "fail",
+        ["monitor", "daemon"],
+        share(SHARE_OF_RESTARTS),
+      ),
+    ],
+    // A minute by itself: others draw from these calls.
+    ...budget.extent === "through"
+      ? [
+        await sweepRestarts(
+          "each call of a restart with many options that fails, one by one",
+          OPTIONED,
+          "fail",
+          ["monitor", "daemon"],
+          budget,
+        ),
+      ]
+      : [],
+    ...await tryCases(cases.flat(), {
+      ...budget,
+      seconds: (deadline - performance.now()) / 1000,
+    }),
   ];
 }
 
@@ -77,11 +113,13 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.
  * @param sleeps Whether their monitors sleep.
+ * @param roles Whose calls fail, if not all.
  */
 export function failuresInLives(
   subject: Subject,
   whose: string,
   sleeps: readonly Sleep[] = ["asleep", "awake"],
+  roles?: readonly Role[],
 ): Promise<Case[]> {
   return failuresIn(
     sleeps,
@@ -89,6 +127,8 @@ export function failuresInLives(
     (sleep, plan) => ({
       what: plan.times !== undefined
         ? `a disk that is full for a while${whose}`
+        : plan.role.startsWith("monitor ")
+        ? `calls of a ${plan.role}${whose} that fail`
         : whose !== ""
         ? `calls${whose} that fail`
         : typeof plan.what === "number"
@@ -99,8 +139,9 @@ export function failuresInLives(
     // Without a command, or before that is ready, the monitor's file alone shows
     // how far a life has come.
     ({ role, file }) =>
-      subject === COMMANDED || role !== "monitor" ||
-      file?.endsWith(".monitor") !== true,
+      (roles?.includes(role) ?? true) &&
+      (subject === COMMANDED || !role.startsWith("monitor") ||
+        file?.endsWith(".monitor") !== true),
   );
 }
 
@@ -144,7 +185,7 @@ function plansOf({ calls }: Life, mayFail: (call: Made) => boolean): Plan[] {
     const { role, number, file, second } = call;
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);
-    if (role === "waking" || isHandlers(call) || !mayFail(call)) return [];
+    if (isHandlers(call) || !mayFail(call)) return [];
     const isLogger = role === "logger";
     const ways: Plan["what"][] = [...errorsOf(number, file, second, isLogger)];
     if (mayBeShort(number, file, isLogger)) ways.push("half");

@@ -10,7 +10,9 @@ import {
   COMMANDED,
   lifeOf,
   LOGGED,
+  OPTIONED,
   READY,
+  type Sleep,
   type Subject,
   TITLE,
   type Trial,
@@ -25,7 +27,7 @@ export interface Kills {
   readonly cases: readonly Case[];
 }
 
-/** For each of three restarts, call by call. */
+/** For each of three restarts, call by call, where there is no time for all. */
 const SHARE_OF_SWEEP = 0.05;
 
 /** Kills parent, monitor, daemon and logger, and verbs. */
@@ -34,9 +36,14 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
     ...budget,
     seconds: budget.seconds * part,
   });
+  const deadline = performance.now() + budget.seconds * 1000;
   const all = await Promise.all([
     killsInLives(COMMANDED, ""),
     killsInLives(LOGGED, " of a command with a logger"),
+    // What takes longest has no time there.
+    ...budget.extent === "brief"
+      ? []
+      : [killsInLives(OPTIONED, " of a command with many options", ["awake"])],
     killsOfVerbs(budget.seed),
   ]);
   return [
@@ -68,10 +75,10 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
       ["daemon"],
       share(SHARE_OF_SWEEP),
     ),
-    ...await tryCases(
-      all.flatMap(({ cases }) => cases),
-      share(1 - 3 * SHARE_OF_SWEEP),
-    ),
+    ...await tryCases(all.flatMap(({ cases }) => cases), {
+      ...budget,
+      seconds: (deadline - performance.now()) / 1000,
+    }),
   ];
 }
 
@@ -81,13 +88,15 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
  *
  * @param subject The daemon.
  * @param whose Whose processes these are, for the table, if not a command's.
+ * @param sleeps Whether their monitors sleep.
  */
 export function killsInLives(
   subject: Subject,
   whose: string,
+  sleeps: readonly Sleep[] = ["asleep", "awake"],
 ): Promise<Kills> {
   return together(
-    (["asleep", "awake"] as const).map((sleep) =>
+    sleeps.map((sleep) =>
       killsIn(
         `a life${whose} with a monitor ${sleep}, call by call`,
         lifeOf(subject, sleep),

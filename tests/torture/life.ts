@@ -43,13 +43,19 @@ import {
   skipCall,
   type Stop,
   textAt,
+  wordAt,
 } from "./ptrace.ts";
 
-/** Who makes a call; `waking` is Deno's runtime in a monitor that wakes up. */
+/**
+ * Who makes a call. A monitor falls asleep from the image on that it makes for
+ * that, sleeps once it has become it, and wakes up while Deno's runtime starts.
+ */
 export type Role =
   | "parent"
   | "monitor"
-  | "waking"
+  | "monitor falling asleep"
+  | "monitor sleeping"
+  | "monitor waking"
   | "daemon"
   | "logger"
   | "verb";
@@ -136,6 +142,10 @@ const PREPARING_MS = 500n;
 const HELD_MS = 2_000;
 /** So often a monitor is woken to wait for a child that has ended. */
 const PATIENCE = 5;
+/** What the image is called that a monitor becomes to sleep. */
+const SLEEPER = "tend";
+/** `CLONE_THREAD`, in the flags that `struct clone_args` begins with. */
+const THREAD = 0x10000n;
 const FAILED_CALL = Symbol();
 
 interface Traced {
@@ -223,8 +233,12 @@ class Tracer {
         // The command's own calls are not looked at.
         return detach(stop.pid);
       }
-      process.getcwds = exe.startsWith("/memfd:") ? RUNTIME_GETCWDS : 0;
+      const isImage = exe.startsWith("/memfd:");
+      process.getcwds = isImage ? RUNTIME_GETCWDS : 0;
       if (exe.startsWith("/memfd:tend-logger")) process.role = "logger";
+      else if (stop.pid === this.#monitor) {
+        process.role = isImage ? "monitor sleeping" : "monitor waking";
+      }
     } else if (stop.kind === "call") {
       this.#call(stop, process);
     } else if (stop.kind === "made") {
@@ -253,12 +267,24 @@ class Tracer {
       }
     }
     const isOurs = process.getcwds >= RUNTIME_GETCWDS;
-    const role = isOurs
-      ? process.role
-      : process.role === "monitor"
-      ? "waking"
-      : undefined;
-    if (role === undefined || !matters(number, role === "logger")) return;
+    if (isOurs && process.role === "monitor waking") process.role = "monitor";
+    if (process.role === "monitor" && nameOf(number) === "memfd_create") {
+      const isSleepers = textAt(pid, args[0]!) === SLEEPER;
+      if (isSleepers) process.role = "monitor falling asleep";
+    }
+    // It has come to nothing.
+    if (process.role === "monitor falling asleep" && number === POLL) {
+      process.role = "monitor";
+    }
+    const { role } = process;
+    if (role === undefined || !isOurs && role !== "monitor waking") return;
+    if (!matters(number, role === "logger")) return;
+    // A thread is the runtime's.
+    if (
+      nameOf(number) === "clone3" && (wordAt(pid, args[0]!) & THREAD) !== 0n
+    ) {
+      return;
+    }
     const index = this.#counts.get(role) ?? 0;
     this.#counts.set(role, index + 1);
     const text = at === undefined
@@ -313,7 +339,9 @@ class Tracer {
     if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
       // SIGTERM: nothing may run that nobody looks after any more.
       const isOurs = this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
-        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal);
+        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal) ||
+        // The runtime's, not ours.
+        role === "monitor waking" && role === this.#done?.role;
       if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
     }
     this.#traced.delete(pid);
@@ -344,11 +372,13 @@ class Tracer {
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
     if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
-    const daemon = this.#command ?? runningDaemon();
-    if (daemon === undefined || daemon === this.#daemon) return;
-    // It waits for a command that is not ready yet, too.
+    // It waits for a command that is not ready yet, too; and a script that it
+    // runs at a crash has become another program as well.
     const saysReady = this.argv.some((word) => word.startsWith("--ready="));
-    if (saysReady && runningDaemon() !== daemon) return;
+    const daemon = saysReady
+      ? runningDaemon()
+      : this.#command ?? runningDaemon();
+    if (daemon === undefined || daemon === this.#daemon) return;
     this.#idle = false;
     // It may be about to wait for what has come already, and that for what it
     // closes then: so it is woken once more before its descriptors are counted.

@@ -155,13 +155,19 @@ export function setThirdArgument(pid: number, value: bigint): void {
   ptrace(PTRACE_POKEUSER, pid, BigInt(USER.rdx), value);
 }
 
+/** The word at an address of a process that is stopped. */
+export function wordAt(pid: number, address: bigint): bigint {
+  // libc's wrapper returns it, or -1.
+  return BigInt(libc.ptrace(PTRACE_PEEKDATA, pid, address, 0n));
+}
+
 /** The text at an address of a process that is stopped. */
 export function textAt(pid: number, address: bigint): string {
   const bytes: number[] = [];
   const word = new BigInt64Array(1);
-  // libc's wrapper returns the word; -1 is a word too, and no path has it.
+  // -1 is a word too, and no path has it.
   for (let at = address; bytes.length < 4096; at += 8n) {
-    word[0] = BigInt(libc.ptrace(PTRACE_PEEKDATA, pid, at, 0n));
+    word[0] = wordAt(pid, at);
     for (const byte of new Uint8Array(word.buffer)) {
       if (byte === 0) return new TextDecoder().decode(new Uint8Array(bytes));
       bytes.push(byte);

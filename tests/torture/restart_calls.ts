@@ -19,7 +19,7 @@ import {
 } from "./trial.ts";
 
 /** A sweep takes so much longer where the machine is slow. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 /**
  * Goes through the calls of restarts.
@@ -28,27 +28,29 @@ const PATIENCE_MS = 120_000;
  * @param subject The daemon.
  * @param sweep What is done at each call.
  * @param roles Whose calls these are.
- * @param budget The budget; but for a short form each call has its turn in any
- * case.
+ * @param budget The budget; but for a short form each call has its turn with each
+ * error, however long that takes.
  */
 export async function sweepRestarts(
   what: string,
   subject: Subject,
   sweep: "fail" | "kill",
   roles: readonly Role[],
-  { seconds }: Budget,
+  { seconds, extent }: Budget,
 ): Promise<Row> {
   await using box = await Sandbox.create();
   const failures: string[] = [];
   let [tried, held] = [0, 0];
   let isThrough = false;
   try {
-    const plan = { sweep, roles, seconds };
+    const isBrief = extent === "brief";
+    const plan = { sweep, roles, ...isBrief && { seconds } };
     const argv = startArgs(subject, "awake");
     const life = await runLife(box, plan, ["crash"], argv, PATIENCE_MS);
     const { swept } = life;
     if (swept === undefined) throw new Error(`no sweep: ${picture(box)}`);
     ({ tried, held, isThrough } = swept);
+    if (!isBrief && !isThrough) failures.push("it did not come to its end");
     failures.push(...swept.failures, ...deathsOf(life), ...crashesOf(box));
     const daemon = await settled(box, subject);
     if (daemon === undefined) failures.push("the daemon is lost");

@@ -20,7 +20,16 @@ export interface Budget {
   readonly seconds: number;
   /** Where its random choices start. */
   readonly seed: number;
+  /** How much of what can be counted is tried; `full` by default. */
+  readonly extent?: Extent;
 }
+
+/**
+ * `brief` is what there is time for beside other tests; `full` leaves out
+ * nothing that is done in seconds; `through` goes on until all is tried, without
+ * regard to the time.
+ */
+export type Extent = "brief" | "full" | "through";
 
 /**
  * The line of something that cannot be tried on this machine.

@@ -9,23 +9,25 @@
  * @module
  */
 import { Errno, strerror } from "../../ffi/libc.ts";
-import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
+import { errorsOf, mayBeShort, nameOf, saysWhatFailed } from "./calls.ts";
 import { type Held, leaksOf } from "./descriptors.ts";
 import type { Made, Plan, Role } from "./life.ts";
 
-/** Who has less time than that wants some of the calls, not all. */
-const BRIEF_SECONDS = 2;
+/** So many calls have their turn however short the time. */
 const LEAST = 3;
+
+/** What a monitor goes on after in a second, and knows why. */
+const FORESEEN = /who has sent a notification for pid \d+ cannot be told/;
 
 /** What is done to whose calls. */
 export interface SweepPlan {
   readonly sweep: "fail" | "kill";
   readonly roles: readonly Role[];
   /**
-   * How long it may go on once each call has had its turn; so little that
-   * {@linkcode BRIEF_SECONDS} is more ends it before.
+   * How long it may go on; without it, until each call has had its turn with
+   * each error.
    */
-  readonly seconds: number;
+  readonly seconds?: number;
 }
 
 /** What came of it. */
@@ -68,7 +70,9 @@ export class Sweep {
   /** Which of a call's errors are tried by now: each has had those before. */
   #pass = 0;
   #isPassLeft = true;
-  #done: { readonly text: string; readonly what: Plan["what"] } | undefined;
+  #done:
+    | { readonly text: string; readonly what: Plan["what"]; number: number }
+    | undefined;
   #isNotedFor: string | undefined;
   readonly #failures = new Map<string, string[]>();
   #count = 0;
@@ -77,7 +81,7 @@ export class Sweep {
   /** @param plan What is done. */
   constructor(plan: SweepPlan) {
     this.#plan = plan;
-    this.#deadline = performance.now() + plan.seconds * 1000;
+    this.#deadline = performance.now() + (plan.seconds ?? Infinity) * 1000;
   }
 
   /** What is done at a call, if anything: once for each daemon. */
@@ -99,30 +103,30 @@ export class Sweep {
     if (this.#tried.has(key)) return undefined;
     this.#tried.add(key);
     const how = typeof what === "number" ? strerror(what) : what;
-    this.#done = { text: `${how} at ${kind}, number ${count}`, what };
+    this.#done = { text: `${how} at ${kind}, number ${count}`, what, number };
     this.#count++;
     return what;
   }
 
   #waysOf({ number, file, second }: Made): Plan["what"][] {
     if (this.#plan.sweep === "kill") return ["kill"];
-    const ways: Plan["what"][] = [...errorsOf(number, file, second)];
-    if (mayBeShort(number, file)) ways.push("half");
-    return ways;
+    const errors = errorsOf(number, file, second);
+    return mayBeShort(number, file) ? ["half", ...errors] : [...errors];
   }
 
   /** The start has come to nothing, and the monitor waits for the next one. */
   failed({ files, log }: Look): void {
     if (this.#done === undefined) return;
-    const { text, what } = this.#done;
+    const { text, what, number } = this.#done;
     const left = files.filter((name) => name.endsWith(".tmp"));
     // What cannot be removed stays.
     if (left.length > 0 && !text.includes("unlink")) {
       this.#note(`left: ${left.join(" ")}`);
     }
-    if (what === Errno.EINTR) this.#note(`no start: "${log}"`);
-    else if (typeof what === "number" && !log.includes(strerror(what))) {
-      this.#note(`no "${strerror(what)}" in "${log}"`);
+    if (what === Errno.EINTR || what === "half") {
+      this.#note(`no start: "${log}"`);
+    } else if (typeof what === "number" && !saysWhatFailed(log, number, what)) {
+      this.#note(`no call with "${strerror(what)}" in "${log}"`);
     }
   }
 
@@ -140,9 +144,11 @@ export class Sweep {
     if (lie !== undefined) this.#note(`in the pidfile: ${lie}`);
     // Nobody is to hear of a call that a signal has interrupted; nor of an error
     // that nobody has thought of.
-    const wrong = [strerror(Errno.EINTR), "going on in a second"]
-      .filter((text) => log.includes(text));
-    if (wrong.length > 0) this.#note(`"${wrong.join()}" in "${log}"`);
+    const isWrong = log.includes(strerror(Errno.EINTR)) ||
+      log.split("\n").some((line) =>
+        line.includes("going on in a second") && !FORESEEN.test(line)
+      );
+    if (isWrong) this.#note(`it was not to be said: "${log}"`);
     const others = zombies.filter((pid) => !this.#zombies.includes(pid));
     if (others.length > 0) this.#note(`not waited for: pid ${others.join()}`);
     this.#zombies = zombies;
@@ -154,8 +160,7 @@ export class Sweep {
     const wasDone = this.#done !== undefined;
     this.#done = undefined;
     this.#counts = new Map();
-    const mayEnd = this.#pass > 0 || this.#plan.seconds < BRIEF_SECONDS;
-    const isOver = mayEnd && this.#count >= LEAST &&
+    const isOver = this.#count >= LEAST &&
       performance.now() > this.#deadline;
     if (wasDone) return !isOver;
     this.#pass++;

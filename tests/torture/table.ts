@@ -1,37 +1,34 @@
 /**
- * The torture suite's table.
+ * The torture suite's table, line by line.
  *
  * @module
  */
 import { type Row, troubleOf } from "./row.ts";
 
 const HEADER = ["what was tried", "times", "of all", "held"] as const;
+/** Lines come one after the other: what is wider stands out. */
+const WIDTHS = [88, 6, 6, 6] as const;
 
-/** The rows as Markdown, and below them what did not hold. */
-export function tableOf(rows: readonly Row[]): string {
-  const lines = [HEADER, ...rows.map(cellsOf)];
-  const widths = HEADER.map((_, i) =>
-    Math.max(...lines.map((cells) => cells[i]!.length))
-  );
-  const text = lines.map((cells) =>
-    `| ${
-      cells.map((cell, i) =>
-        i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
-      ).join(" | ")
-    } |`
-  );
-  const dashes = widths.map((width) => "-".repeat(width));
-  text.splice(1, 0, `| ${dashes.join(" | ")} |`);
-  const failures = rows.flatMap((row) =>
-    [
-      ...row.failures,
-      troubleOf(row) ?? [],
-    ].flat()
-  );
-  return [...text, ...failures.map((failure) => `\n${failure}`)].join("\n");
+/** The first two lines, as Markdown has them. */
+export const TABLE_HEAD: string = [
+  lineOf(HEADER),
+  lineOf(WIDTHS.map((width) => "-".repeat(width))),
+].join("\n");
+
+/** The line of a row. */
+export function tableLine({ what, tried, all, held, leftOut }: Row): string {
+  const name = leftOut === undefined ? what : `${what} (left out: ${leftOut})`;
+  return lineOf([name, `${tried}`, `${all ?? ""}`, `${held}`]);
 }
 
-function cellsOf({ what, tried, all, held, leftOut }: Row): string[] {
-  const name = leftOut === undefined ? what : `${what} (left out: ${leftOut})`;
-  return [name, `${tried}`, `${all ?? ""}`, `${held}`];
+/** What did not hold, each with what it takes to see it again. */
+export function failuresOf(rows: readonly Row[]): string[] {
+  return rows.flatMap((row) => [...row.failures, troubleOf(row) ?? []].flat());
+}
+
+function lineOf(cells: readonly string[]): string {
+  const padded = cells.map((cell, i) =>
+    i === 0 ? cell.padEnd(WIDTHS[i]!) : cell.padStart(WIDTHS[i]!)
+  );
+  return `| ${padded.join(" | ")} |`;
 }

@@ -19,7 +19,7 @@ import { CONFIG } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { json } from "../verb_calls.ts";
 import { linesLost, troubleUntold, WRITES } from "./written.ts";
-import { nameOf } from "./calls.ts";
+import { nameOf, saysWhatFailed } from "./calls.ts";
 import { type Held, heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan, Step } from "./life.ts";
 import type { SweepPlan } from "./sweep.ts";
@@ -30,6 +30,8 @@ const LIFE = new URL("life.ts", import.meta.url).pathname;
 const LOG = "./web.log";
 /** Told apart from what other tests run by what the sandbox marks. */
 const COMMAND = ["/bin/sleep", "1000000"] as const;
+/** A command's child: it reads until nobody can write any more. */
+const READER = "/bin/cat";
 /** What `ps` shows of it. */
 export const TITLE: string = COMMAND.join(" ");
 
@@ -67,6 +69,21 @@ export const READY: Subject = {
   ...COMMANDED,
   command: ["--output=out.log", "--ready=fd=3", "--", "/bin/sh", "-c"]
     .concat(`echo >&3; exec 3>&-; exec ${TITLE}`),
+};
+
+/**
+ * One that needs the calls of many options, and has a child that ends when it
+ * does. Of its user there is nothing to be changed unless by root.
+ */
+export const OPTIONED: Subject = {
+  ...COMMANDED,
+  command: [
+    ...Deno.uid() === 0 ? ["--user=nobody"] : [],
+    ...["--limit=nofile=100", "--nice=3", "--umask=027"],
+    ...["--output=out.log", "--ready=notify", "--watchdog=1h"],
+    ...["--kill-mode=tree", "--on-crash=exit 0", "--", "/bin/bash", "-c"],
+    `exec 4> >(exec ${READER}); systemd-notify --ready --pid=$$; exec ${TITLE}`,
+  ],
 };
 
 /** One whose logger rotates all the while: nothing of its lines may be lost. */
@@ -234,8 +251,17 @@ async function broken(
 ): Promise<string[]> {
   const failures: string[] = [];
   const { code } = life;
-  const killed = plan?.what === "kill" ? life.done?.role : undefined;
-  const daemon = await settled(box, subject, killed === "parent");
+  const steps = STEPS[sleep].length;
+  const isKill = plan?.what === "kill";
+  const daemon = await settled(
+    box,
+    subject,
+    isKill && life.done?.role === "parent",
+  );
+  // A runtime that could not start has ended its monitor as SIGKILL does.
+  const isKilled = isKill || life.done?.role === "monitor waking" &&
+      (life.stage < steps || daemon !== undefined);
+  const killed = isKilled ? life.done?.role : undefined;
   // Who was killed itself could say nothing.
   if (killed !== "parent") {
     if (code < 0) failures.push(`the parent died of signal ${-code}`);
@@ -245,15 +271,18 @@ async function broken(
     if (code > 0 && !/^\w+: .+/m.test(output)) {
       failures.push(`exit status ${code} without a word: "${output}"`);
     }
-    if (code > 0 && typeof plan?.what === "number") {
-      const reason = strerror(plan.what);
-      if (!output.includes(reason)) {
-        failures.push(`no "${reason}" in "${output.trim()}"`);
-      }
-    }
+    if (code > 0) failures.push(...unsaid(plan, life, output));
+  }
+  const start = startArgs(subject, sleep).join(" ");
+  const strange = strangeLines(box, start, plan);
+  // A disk that stays full takes no log either; and what a logger could not do
+  // is not told by its calls.
+  const isTold = plan !== undefined && plan.what !== "kill" &&
+    plan.times === undefined && life.done?.role !== "logger";
+  if (strange.length > 0 && isTold) {
+    failures.push(...unsaid(plan, life, box.read(box.path(LOG)) ?? ""));
   }
   if (plan === undefined && code !== 0) failures.push(`exit status ${code}`);
-  const steps = STEPS[sleep].length;
   if (killed === undefined && code === 0 && life.stage < steps) {
     failures.push(`came to step ${life.stage} only: ${picture(box)}`);
   }
@@ -262,20 +291,18 @@ async function broken(
   const isCommand = subject.command.length > 0;
   const isWatched = life.doneAt < steps &&
     (killed === "logger" || killed === "daemon" && isCommand);
-  const isUnwatched = (killed === "monitor" || killed === "waking") &&
-    life.doneAt === 0;
+  const isUnwatched = killed?.startsWith("monitor") && life.doneAt === 0;
   if (code === 0 && daemon === undefined && (isWatched || isUnwatched)) {
     failures.push(`the daemon is lost`);
   }
   if (daemon !== undefined && killed === undefined) {
     failures.push(`not stopped: ${picture(box)}`);
   }
-  const start = startArgs(subject, sleep).join(" ");
   if (plan === undefined && life.held !== undefined) {
     USUAL.set(start, life.held);
   }
   const monitor = others(box.processes(), daemon ?? 0)[0];
-  const held = plan?.what !== "kill"
+  const held = !isKilled
     ? (sleep === "awake" ? life.held : undefined)
     : daemon !== undefined && monitor !== undefined
     ? heldBy(monitor)
@@ -289,6 +316,51 @@ async function broken(
   failures.push(...await afterwards(box, subject, sleep, daemon));
   failures.push(...subject.check?.(box, plan, life) ?? []);
   return failures;
+}
+
+/**
+ * What is missing where something is said of a call that failed.
+ *
+ * @param plan What was done.
+ * @param life What was seen.
+ * @param said What was said.
+ */
+export function unsaid(
+  plan: Plan | undefined,
+  { done }: Life,
+  said: string,
+): string[] {
+  if (done === undefined || typeof plan?.what !== "number") {
+    return plan?.what === "half" ? [`of a call that did less: ${said}`] : [];
+  }
+  if (saysWhatFailed(said, done.number, plan.what)) return [];
+  // A verb looks at much, and says of what it looked at why it could not.
+  const looked = new RegExp(`\\w: ${strerror(plan.what)}`);
+  if (done.role === "verb" && looked.test(said)) return [];
+  const sentence = `${nameOf(done.number)} failed (${strerror(plan.what)})`;
+  return [`no "${sentence}" in "${said.trim()}"`];
+}
+
+/** Lines of logs of lives that nothing was done to, by how they start. */
+const USUAL_LINES = new Map<string, Set<string>>();
+
+/** What a log says of failures, but for a life that nothing was done to. */
+function strangeLines(
+  box: Sandbox,
+  start: string,
+  plan: Plan | undefined,
+): string[] {
+  const lines = (box.read(box.path(LOG)) ?? "").split("\n");
+  const kindOf = (line: string) =>
+    line.replace(/\S*tend-test-[^/ ]*/g, "").replace(/\d+/g, "N");
+  const usual = USUAL_LINES.get(start) ?? new Set();
+  const strange = lines.filter((line) =>
+    / failed |: failed to /.test(line) && !usual.has(kindOf(line))
+  );
+  if (plan === undefined) {
+    USUAL_LINES.set(start, new Set(lines.map(kindOf)));
+  }
+  return strange;
 }
 
 /** What a call that failed has left half made. */
@@ -407,11 +479,13 @@ export async function settled(
   return answer!.daemon;
 }
 
-/** All but a daemon and its loggers, which end when nobody writes any more. */
+/** All but a daemon and those that end when nobody writes to them any more. */
 function others(pids: readonly number[], daemon: number): number[] {
-  return pids.filter((pid) =>
-    pid !== daemon && !titleIfAlive(pid).startsWith("tend: logging to ")
-  );
+  return pids.filter((pid) => {
+    const title = titleIfAlive(pid);
+    return pid !== daemon && title !== READER &&
+      !title.startsWith("tend: logging to ");
+  });
 }
 
 /** Whether a monitor waits, awake or asleep, and nothing has come for it. */

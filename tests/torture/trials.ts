@@ -36,7 +36,7 @@ interface Making {
 /**
  * Tries cases in random order, those of the row that was tried least first,
  * until there are none or no more time. However short that is, there are
- * {@linkcode LEAST} of each row.
+ * {@linkcode LEAST} of each row; and all when it is to go through all.
  *
  * @param cases What there is to be tried.
  * @param budget How long, and which order.
@@ -44,9 +44,11 @@ interface Making {
  */
 export async function tryCases(
   cases: readonly Case[],
-  { seconds, seed }: Budget,
+  { seconds, seed, extent }: Budget,
 ): Promise<Row[]> {
-  const deadline = performance.now() + seconds * 1000;
+  const deadline = extent === "through"
+    ? Infinity
+    : performance.now() + seconds * 1000;
   const rows = new Map<string, Making>();
   for (const [what, own] of Map.groupBy(cases, ({ what }) => what)) {
     rows.set(what, {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { strerror } from "../../ffi/libc.ts";
 import { isAlive, parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -23,6 +22,7 @@ import {
   type Sleep,
   startArgs,
   type Trial,
+  unsaid,
 } from "./trial.ts";
 import { undisturbed } from "./trials.ts";
 
@@ -130,10 +130,11 @@ function broken(
   box: Sandbox,
   { args, lie }: Deed,
   plan: Plan | undefined,
-  { code }: Life,
+  life: Life,
   after: After,
 ): string[] {
   const failures: string[] = [];
+  const { code } = life;
   const { before, daemon, output } = after;
   const verb = args[0];
   // A daemon is another only if that was asked for, and gone only likewise.
@@ -157,9 +158,5 @@ function broken(
     ? code === 4
     : (code === 1 || code === 4) && /^tend: .+/m.test(output);
   if (!isSaid) failures.push(`exit status ${code}: "${output}"`);
-  const reason = typeof plan?.what === "number" ? strerror(plan.what) : "";
-  if (!output.includes(reason)) {
-    failures.push(`no "${reason}" in "${output.trim()}"`);
-  }
-  return failures;
+  return [...failures, ...unsaid(plan, life, output)];
 }
