@@ -20,10 +20,10 @@ import { hostileVariables } from "./hostile_variables.ts";
 import { hostileVerbs } from "./hostile_verbs.ts";
 import {
   lstat,
-  type Obstacle,
-  OBSTACLES,
   obstruct,
   OWNERS,
+  type Placing,
+  placings,
   share,
   TIMEOUT,
 } from "./obstacles.ts";
@@ -50,15 +50,9 @@ const MODES: readonly (readonly string[])[] = [
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
   // The rest is for the others.
   const deadline = Date.now() + budget.seconds * 300;
-  const cases = OWNERS.flatMap((owner) =>
-    OBSTACLES.flatMap((obstacle) =>
-      PLACES.flatMap((place) =>
-        // Without a tend that stays nothing is rotated.
-        MODES.filter((mode) => !isOlder(place) || !mode.includes("--exec"))
-          .map((mode) => ({ owner, obstacle, place, mode }))
-      )
-    )
-  );
+  // Without a tend that stays nothing is rotated.
+  const cases = placings(PLACES, MODES)
+    .filter(({ place, way }) => !isOlder(place) || !way.includes("--exec"));
   const rows = new Map(PLACES.map((place) => [
     place,
     new Tally(
@@ -72,11 +66,11 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
     for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
       const isTried = [...rows.values()].every(({ tried }) => tried > 0);
       if (Date.now() > deadline && isTried) return;
-      const { owner, obstacle, place, mode } = next;
+      const { owner, obstacle, place, way: mode } = next;
       const { what } = obstacle;
       await rows.get(place)!.attempt(
         `${what} of user ${owner} as ${place}, tend ${mode.join(" ")}`,
-        () => tryObstacle(obstacle, place, mode, owner),
+        () => tryObstacle(next),
       );
     }
   }));
@@ -98,14 +92,11 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
 }
 
 async function tryObstacle(
-  obstacle: Obstacle,
-  place: string,
-  mode: readonly string[],
-  owner: number,
+  { way: mode, ...how }: Placing & { readonly way: readonly string[] },
 ): Promise<void> {
-  const { what } = obstacle;
+  const { place, obstacle: { what } } = how;
   await using box = await Sandbox.create();
-  await using put = await obstruct(share(box), { obstacle, place, owner });
+  await using put = await obstruct(share(box), how);
   const { dir, path, isForeign } = put;
   const wasLink = lstat(path)?.isSymlink === true;
   const wasNothing = wasLink && what === "a link to nothing" &&

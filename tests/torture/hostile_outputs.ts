@@ -11,10 +11,10 @@ import { assertMatch } from "@std/assert/match";
 import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
-  type Obstacle,
   OBSTACLES,
   obstruct,
   OWNERS,
+  type Placing,
   share,
   TIMEOUT,
 } from "./obstacles.ts";
@@ -54,11 +54,7 @@ export async function hostileOutputs(
 }
 
 async function tryOutput(
-  how: {
-    readonly obstacle: Obstacle;
-    readonly place: string;
-    readonly owner: number;
-  },
+  how: Placing,
 ): Promise<void> {
   await using box = await Sandbox.create();
   const shared = share(box);

@@ -13,10 +13,9 @@ import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   lstat,
-  type Obstacle,
-  OBSTACLES,
   obstruct,
-  OWNERS,
+  type Placing,
+  placings,
   share,
   TIMEOUT,
 } from "./obstacles.ts";
@@ -37,19 +36,13 @@ export async function hostileRestarts(
 ): Promise<Row[]> {
   const deadline = Date.now() + seconds * 700;
   const random = new Random(seed);
-  const cases = OWNERS.flatMap((owner) =>
-    OBSTACLES.flatMap((obstacle) =>
-      PLACES.flatMap((place) =>
-        SLEEPS.map((sleep) => ({ owner, obstacle, place, sleep }))
-      )
-    )
-  );
+  const cases = placings(PLACES, SLEEPS);
   const planted = new Tally(
     "something else in the place of a file of a daemon that runs",
     cases.length,
   );
   for (const how of random.shuffled(cases)) {
-    const { owner, obstacle, place, sleep } = how;
+    const { owner, obstacle, place, way: sleep } = how;
     await planted.attempt(
       `${obstacle.what} of user ${owner} as ${place}, ${sleep}`,
       () => tryPlanted(how),
@@ -60,12 +53,7 @@ export async function hostileRestarts(
 }
 
 async function tryPlanted(
-  { sleep, ...how }: {
-    readonly obstacle: Obstacle;
-    readonly place: string;
-    readonly owner: number;
-    readonly sleep: string;
-  },
+  { way: sleep, ...how }: Placing & { readonly way: string },
 ): Promise<void> {
   await using box = await Sandbox.create();
   const shared = share(box);

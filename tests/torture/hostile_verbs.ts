@@ -14,10 +14,10 @@ import {
   lchown,
   LOCKED,
   lstat,
-  type Obstacle,
-  OBSTACLES,
   obstruct,
   OWNERS,
+  type Placing,
+  placings,
   share,
   TIMEOUT,
 } from "./obstacles.ts";
@@ -36,19 +36,13 @@ export async function hostileVerbs(
 ): Promise<Row[]> {
   const deadline = Date.now() + seconds * 500;
   const random = new Random(seed);
-  const cases = OWNERS.flatMap((owner) =>
-    OBSTACLES.flatMap((obstacle) =>
-      PLACES.flatMap((place) =>
-        VERBS.map((verb) => ({ owner, obstacle, place, verb }))
-      )
-    )
-  );
+  const cases = placings(PLACES, VERBS);
   const row = new Tally(
     "verbs where a daemon's files are something else",
     cases.length,
   );
   for (const next of random.shuffled(cases)) {
-    const { owner, obstacle, place, verb } = next;
+    const { owner, obstacle, place, way: verb } = next;
     await row.attempt(
       `${obstacle.what} of user ${owner} as ${place}, tend ${verb}`,
       () => tryVerb(next),
@@ -113,12 +107,7 @@ const REFUSAL =
   /link of user \d+|has another name too|Too many levels|only its monitor could say/;
 
 async function tryVerb(
-  { verb, ...how }: {
-    readonly obstacle: Obstacle;
-    readonly place: string;
-    readonly owner: number;
-    readonly verb: string;
-  },
+  { way: verb, ...how }: Placing & { readonly way: string },
 ): Promise<void> {
   await using box = await Sandbox.create();
   await using put = await obstruct(share(box), how);

@@ -4,20 +4,18 @@
  * @module
  */
 import type { Plan } from "./life.ts";
-import { sweepRestarts } from "./restart_calls.ts";
-import type { Budget, Row } from "./row.ts";
 import {
   COMMANDED,
-  lifeOf,
   LOGGED,
   OPTIONED,
   READY,
   type Sleep,
   type Subject,
   TITLE,
-  type Trial,
-  tryLife,
-} from "./trial.ts";
+} from "./lived_daemons.ts";
+import { sweepRestarts } from "./restart_calls.ts";
+import type { Budget, Row } from "./row.ts";
+import { lifeOf, type Trial, tryLife } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
 

@@ -10,8 +10,8 @@ import { CANNOT_COMPILE, compileSingleThreaded, CONFIG } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import { failuresInLives } from "./fail_anywhere.ts";
 import { killsInLives } from "./kill_anywhere.ts";
+import { itself } from "./lived_daemons.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
-import { itself } from "./trial.ts";
 import { tryCases } from "./trials.ts";
 
 const PROGRAM = new URL("self_daemon.ts", import.meta.url).pathname;

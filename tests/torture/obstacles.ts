@@ -150,6 +150,34 @@ export const OBSTACLES: readonly Obstacle[] = [
   },
 ];
 
+/** One of the obstacles, somewhere. */
+export interface Placing {
+  readonly obstacle: Obstacle;
+  /** The name that it has. */
+  readonly place: string;
+  /** Whose it is. */
+  readonly owner: number;
+}
+
+/**
+ * Each obstacle, everybody's, in each place.
+ *
+ * @param places The names that they have.
+ * @param ways What is tried with each of them.
+ */
+export function placings<Way>(
+  places: readonly string[],
+  ways: readonly Way[],
+): (Placing & { readonly way: Way })[] {
+  return OWNERS.flatMap((owner) =>
+    OBSTACLES.flatMap((obstacle) =>
+      places.flatMap((place) =>
+        ways.map((way) => ({ owner, obstacle, place, way }))
+      )
+    )
+  );
+}
+
 /** A directory where anybody can put something, which another user owns. */
 export interface Shared {
   /** The directory. */
@@ -224,11 +252,7 @@ export function share(box: Sandbox): Shared {
 /** Puts something in the way, in place of what is there. */
 export async function obstruct(
   shared: Shared,
-  { obstacle: { make }, place, owner }: {
-    readonly obstacle: Obstacle;
-    readonly place: string;
-    readonly owner: number;
-  },
+  { obstacle: { make }, place, owner }: Placing,
 ): Promise<Obstructed> {
   const path = `${shared.dir}/${place}`;
   // The directory's owner may.

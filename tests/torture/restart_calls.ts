@@ -5,18 +5,13 @@
  * @module
  */
 import { Sandbox } from "../sandbox.ts";
+import { afterwards, settled } from "./afterwards.ts";
 import type { Role } from "./life.ts";
+import { startArgs, type Subject } from "./lived_daemons.ts";
+import { picture } from "./picture.ts";
 import type { Budget, Row } from "./row.ts";
-import {
-  afterwards,
-  crashesOf,
-  deathsOf,
-  picture,
-  runLife,
-  settled,
-  startArgs,
-  type Subject,
-} from "./trial.ts";
+import { runLife } from "./run_life.ts";
+import { crashesOf, deathsOf } from "./said.ts";
 
 /** A sweep takes so much longer where the machine is slow. */
 const PATIENCE_MS = 300_000;

@@ -9,17 +9,12 @@ import { assert } from "@std/assert/assert";
 import { Ovsdb, WITHOUT_OVSDB } from "../ovsdb.ts";
 import { Sandbox } from "../sandbox.ts";
 import type { Life, Plan } from "./life.ts";
+import { COMMANDED, startArgs } from "./lived_daemons.ts";
+import { describe, picture } from "./picture.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
-import {
-  COMMANDED,
-  crashesOf,
-  deathsOf,
-  describe,
-  picture,
-  runLife,
-  startArgs,
-  type Trial,
-} from "./trial.ts";
+import { runLife } from "./run_life.ts";
+import { crashesOf, deathsOf } from "./said.ts";
+import type { Trial } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 
 const WHAT =

@@ -6,21 +6,15 @@
  * @module
  */
 import { Sandbox } from "../sandbox.ts";
+import { afterwards, settled } from "./afterwards.ts";
 import { nameOf } from "./calls.ts";
 import type { Life, Made, Plan } from "./life.ts";
+import { COMMANDED, startArgs } from "./lived_daemons.ts";
+import { describe, picture } from "./picture.ts";
 import type { Budget, Row } from "./row.ts";
-import {
-  afterwards,
-  COMMANDED,
-  crashesOf,
-  deathsOf,
-  describe,
-  picture,
-  runLife,
-  settled,
-  startArgs,
-  type Trial,
-} from "./trial.ts";
+import { runLife } from "./run_life.ts";
+import { crashesOf, deathsOf } from "./said.ts";
+import type { Trial } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 
 /** What is held back, and what the table says of it. */

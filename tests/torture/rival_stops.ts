@@ -8,21 +8,16 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { afterwards, settled } from "./afterwards.ts";
 import { nameOf } from "./calls.ts";
 import type { Life, Plan } from "./life.ts";
+import { COMMANDED } from "./lived_daemons.ts";
+import { describe, picture } from "./picture.ts";
 import { isShared, REFUSAL, RIVAL_STARTS } from "./rival_starts.ts";
 import type { Budget, Row } from "./row.ts";
-import {
-  afterwards,
-  COMMANDED,
-  crashesOf,
-  deathsOf,
-  describe,
-  picture,
-  runLife,
-  settled,
-  type Trial,
-} from "./trial.ts";
+import { runLife } from "./run_life.ts";
+import { crashesOf, deathsOf } from "./said.ts";
+import type { Trial } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 
 /** What comes meanwhile, besides the other; and what has to hold then. */

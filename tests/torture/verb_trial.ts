@@ -7,23 +7,14 @@
 import { isAlive, parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { afterwards, settled } from "./afterwards.ts";
 import { heldBy, leaksOf } from "./descriptors.ts";
 import type { Life, Plan } from "./life.ts";
-import {
-  afterwards,
-  COMMANDED,
-  crashesOf,
-  deathsOf,
-  describe,
-  outputOf,
-  picture,
-  runLife,
-  settled,
-  type Sleep,
-  startArgs,
-  type Trial,
-  unsaid,
-} from "./trial.ts";
+import { COMMANDED, type Sleep, startArgs } from "./lived_daemons.ts";
+import { describe, picture } from "./picture.ts";
+import { runLife } from "./run_life.ts";
+import { crashesOf, deathsOf, outputOf, unsaid } from "./said.ts";
+import type { Trial } from "./trial.ts";
 import { undisturbed } from "./trials.ts";
 
 /** What a verb is to do to a daemon. */

@@ -1,0 +1,370 @@
+/**
+ * One life of a daemon with its monitor, looked at call by call: it is started,
+ * and each of its steps follows when its monitor has nothing more to do. At one
+ * of the calls something is done to the process that makes it.
+ *
+ * `deno run -A tracer.ts PLAN STEPS PROGRAM [ARG]...`: a program, for the process
+ * that traces must be one that waits for nothing else. Prints a `Life` as JSON.
+ * Without steps PROGRAM is a verb, and its end is that of the life. PLAN may be
+ * one for a sweep, `sweep.ts`: then the daemon crashes for as long as that wants.
+ *
+ * @module
+ */
+import { environment } from "../../ffi/environment.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
+import { kill } from "../../ffi/process.ts";
+import { waitReadable } from "../../ffi/wait.ts";
+import { posixSpawn } from "../../ffi/spawn.ts";
+import { Actor } from "./actor.ts";
+import {
+  lessThan,
+  nameOf,
+  pathArgument,
+  POLL,
+  PPOLL,
+  takesDescriptor,
+} from "./calls.ts";
+import { type Held, heldBy } from "./descriptors.ts";
+import type { Life, Made, Plan, Role, Step } from "./life.ts";
+import {
+  detach,
+  failWith,
+  nextStop,
+  resume,
+  seizeStopped,
+  setThirdArgument,
+  skipCall,
+  type Stop,
+  textAt,
+} from "./ptrace.ts";
+import { Sweep, type SweepPlan } from "./sweep.ts";
+import {
+  lookAt,
+  request,
+  runningDaemon,
+  shown,
+  zombiesOf,
+} from "./traced_monitor.ts";
+
+const SIGKILL = 9;
+const SIGSEGV = 11;
+const SIGTERM = 15;
+const SIGCHLD = 17;
+
+/** Nothing else of tend's waits for so long. */
+const LONG_MS = 30_000n;
+/** Only then it gets ready for the next crash, which it need not. */
+const PREPARING_MS = 500n;
+/** So long another start may take that does not wait for the one held back. */
+const HELD_MS = 2_000;
+/** So often a monitor is woken to wait for a child that has ended. */
+const PATIENCE = 5;
+const FAILED_CALL = Symbol();
+
+interface Traced {
+  readonly actor: Actor;
+  /** The errno that its call is to return. */
+  pending: number | typeof FAILED_CALL;
+}
+
+class Tracer {
+  readonly #traced = new Map<number, Traced>();
+  readonly #counts = new Map<Role, number>();
+  readonly #calls: Made[] = [];
+  readonly #deaths: string[] = [];
+  #done: Made | undefined;
+  #doneAt = 0;
+  #times = 0;
+  #stage = 0;
+  #code: number | undefined;
+  /** What runs in parent, monitor and daemon until that is its command. */
+  #program = "";
+  /** The process that became a command last. */
+  #command: number | undefined;
+  /** The daemon to which a step was done last. */
+  #daemon: number | undefined;
+  #monitor = 0;
+  /** Whether the monitor waits, and for no deadline. */
+  #idle = false;
+  #over = false;
+  #held: Held | undefined;
+  #isWoken = false;
+  readonly #long: bigint;
+  #rival: number | undefined;
+  #rivalCode: number | undefined;
+  #sweep: Sweep | undefined;
+  #log = "";
+  #patience = PATIENCE;
+
+  constructor(
+    readonly plan: Plan | undefined,
+    readonly sweepPlan: SweepPlan | undefined,
+    readonly steps: readonly Step[],
+    readonly root: number,
+    readonly argv: readonly string[],
+  ) {
+    const isVerb = steps.length === 0;
+    this.#long = sweepPlan === undefined ? LONG_MS : PREPARING_MS;
+    this.#over = isVerb;
+    this.#traced.set(root, newTraced(new Actor(isVerb ? "verb" : "parent")));
+  }
+
+  run(): Life {
+    for (;;) {
+      const stop = nextStop();
+      if (stop === undefined) break;
+      this.#handle(stop);
+      this.#drive();
+      const awaitsRival = this.#rival !== undefined &&
+        this.#rivalCode === undefined;
+      if (this.#over && this.#code !== undefined && !awaitsRival) break;
+    }
+    return {
+      calls: this.#calls,
+      done: this.#done,
+      doneAt: this.#doneAt,
+      stage: this.#stage,
+      code: this.#code ?? -1,
+      held: this.#held,
+      deaths: this.#deaths,
+      rival: this.#rivalCode,
+      swept: this.#sweep?.result,
+    };
+  }
+
+  #handle(stop: Stop): void {
+    if (stop.kind === "ended") return this.#ended(stop);
+    const process = this.#traced.get(stop.pid) ?? this.#add(stop.pid);
+    if (stop.kind === "exec") {
+      const exe = Deno.readLinkSync(`/proc/${stop.pid}/exe`);
+      if (stop.pid === this.root) this.#program = exe;
+      const isOurs = exe === this.#program || exe.startsWith("/memfd:tend");
+      if (!isOurs) {
+        this.#command = stop.pid;
+        this.#idle = false;
+        // The command's own calls are not looked at.
+        return detach(stop.pid);
+      }
+      process.actor.becomes(exe, stop.pid === this.#monitor);
+    } else if (stop.kind === "call") {
+      this.#call(stop, process);
+    } else if (stop.kind === "made") {
+      if (process.pending !== FAILED_CALL) {
+        failWith(stop.pid, process.pending as number);
+        process.pending = FAILED_CALL;
+      }
+      if (stop.pid === this.#monitor) this.#idle = false;
+    }
+    resume(stop);
+  }
+
+  #call(stop: Stop & { kind: "call" }, process: Traced): void {
+    const { pid, number, args } = stop;
+    // Or nearly so: one that cannot sleep now tries again after a minute.
+    const timeout = BigInt.asIntN(32, args[2]!);
+    const isForever = number === POLL
+      ? timeout < 0n || timeout >= this.#long
+      : number === PPOLL && args[2] === 0n;
+    if (isForever && pid === this.#monitor) this.#idle = true;
+    const role = process.actor.calls(stop);
+    if (role === undefined) return;
+    const index = this.#counts.get(role) ?? 0;
+    this.#counts.set(role, index + 1);
+    const at = pathArgument(number);
+    const text = at === undefined
+      ? args.slice(0, 3).join(" ")
+      : textAt(pid, args[at]!);
+    const file = takesDescriptor(number)
+      ? fileOf(pid, Number(args[0]))
+      : undefined;
+    const second = String(args[1]);
+    const made = { role, number, text, file, second, stage: this.#stage };
+    const swept = this.#sweep?.at(made);
+    if (swept !== undefined) return this.#do(swept, stop, process, file);
+    if (this.sweepPlan !== undefined) return;
+    this.#calls.push(made);
+    const { plan } = this;
+    if (plan?.role !== role) return;
+    const isNext = this.#done !== undefined && this.#times < (plan.times ?? 1);
+    if (plan.index !== index && !isNext) return;
+    if (plan.call !== undefined && !isLike(made, plan.call)) return;
+    this.#times++;
+    if (this.#done === undefined) {
+      this.#done = made;
+      this.#doneAt = this.#stage;
+    }
+    this.#over ||= plan.what === "kill";
+    this.#do(plan.what, stop, process, file);
+  }
+
+  #do(
+    what: Plan["what"],
+    { pid, number, args }: Stop & { kind: "call" },
+    process: Traced,
+    file: string | undefined,
+  ): void {
+    if (what === "kill") return kill(pid, SIGKILL);
+    if (what === "rival") return this.#startRival();
+    if (what === "half") {
+      return setThirdArgument(pid, lessThan(args[2]!, file));
+    }
+    // A descriptor is closed, whatever that returns.
+    if (nameOf(number) !== "close") skipCall(pid);
+    process.pending = what;
+  }
+
+  #ended({ pid, code, signal }: Stop & { kind: "ended" }): void {
+    if (pid === this.root) this.#code = code ?? -signal!;
+    if (pid === this.#rival) {
+      this.#rivalCode = code ?? -signal!;
+      this.#over = true;
+    }
+    const role = this.#traced.get(pid)?.actor.role;
+    if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
+      // SIGTERM: nothing may run that nobody looks after any more.
+      const isOurs = this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
+        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal) ||
+        // The runtime's, not ours.
+        role === "monitor waking" && role === this.#done?.role;
+      if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
+    }
+    this.#traced.delete(pid);
+  }
+
+  #add(pid: number): Traced {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    const number = (name: string) =>
+      Number(new RegExp(`^${name}:\t(\\d+)`, "m").exec(status)![1]);
+    const parent = number("PPid");
+    // A thread of the runtime's is nobody.
+    const role = number("Tgid") !== pid
+      ? undefined
+      : parent === this.root && this.steps.length > 0
+      ? "monitor"
+      : parent === this.#monitor
+      ? "daemon"
+      : undefined;
+    if (role === "monitor") this.#monitor = pid;
+    const process = newTraced(Actor.forked(role));
+    this.#traced.set(pid, process);
+    return process;
+  }
+
+  /** Lets the next thing happen when everybody waits for it. */
+  #drive(): void {
+    if (!this.#idle || this.#code === undefined || this.#over) return;
+    if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
+    // It waits for a command that is not ready yet, too; and a script that it
+    // runs at a crash has become another program as well.
+    const saysReady = this.argv.some((word) => word.startsWith("--ready="));
+    const daemon = saysReady
+      ? runningDaemon()
+      : this.#command ?? runningDaemon();
+    if (daemon === undefined || daemon === this.#daemon) return;
+    this.#idle = false;
+    // It may be about to wait for what has come already, and that for what it
+    // closes then: so it is woken once more before its descriptors are counted.
+    const isLast = this.#stage === this.steps.length - 1;
+    if (isLast && !this.#isWoken && this.steps.at(-1) === "terminate") {
+      this.#isWoken = true;
+      return kill(this.#monitor, SIGCHLD);
+    }
+    this.#daemon = daemon;
+    this.#held = heldBy(this.#monitor);
+    const step = this.steps[this.#stage++];
+    if (step === "crash") kill(daemon, SIGSEGV);
+    else if (step === "terminate") kill(this.#monitor, SIGTERM);
+    else if (step !== undefined) request(this.#monitor, step);
+  }
+
+  #startRival(): void {
+    this.#rival = start(
+      "rival",
+      'exec "$@"',
+      this.plan?.rival ?? this.argv,
+    );
+    const pidfd = pidfdOpen(this.#rival);
+    waitReadable([pidfd], this.plan?.patience ?? HELD_MS);
+    close(pidfd);
+  }
+
+  /** Sees what the last crash has come to, and has the daemon crash once more. */
+  #crashAgain(plan: SweepPlan): void {
+    this.#idle = false;
+    const { phase, pid, lastStart } = shown() ?? {};
+    const isBack = phase === "running" && pid !== this.#daemon;
+    // There is more to come, and then it waits anew.
+    if (pid === undefined || !isBack && phase !== "backingOff") return;
+    // As above: once more, before anything is looked at.
+    this.#isWoken = !this.#isWoken;
+    if (this.#isWoken) return kill(this.#monitor, SIGCHLD);
+    const zombies = zombiesOf(this.#monitor);
+    // It may have ended right now.
+    if (zombies.length > 0 && this.#patience-- > 0) {
+      return kill(this.#monitor, SIGCHLD);
+    }
+    this.#patience = PATIENCE;
+    const there = lookAt(this.#monitor, isBack ? pid : undefined, zombies);
+    const { log } = there;
+    const seen = { ...there, log: log.slice(this.#log.length) };
+    if (!isBack) {
+      if (lastStart?.ready === false) this.#sweep?.failed(seen);
+      // It would wait for seconds.
+      return request(this.#monitor, "restart");
+    }
+    this.#log = log;
+    this.#daemon = pid;
+    this.#sweep ??= new Sweep(plan);
+    if (this.#sweep.isToGoOn(seen)) kill(pid, SIGSEGV);
+    else this.#over = true;
+  }
+}
+
+/** Whether a call is the one that was seen before, in another sandbox. */
+function isLike(
+  { number, file }: Made,
+  seen: NonNullable<Plan["call"]>,
+): boolean {
+  const kind = (file?: string) => file?.split(/[/:]/)[0];
+  return number === seen.number && kind(file) === kind(seen.file);
+}
+
+/** What a descriptor refers to; one that is not open, to nothing. */
+function fileOf(pid: number, fd: number): string {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "none";
+    throw error;
+  }
+}
+
+function newTraced(actor: Actor): Traced {
+  return { actor, pending: FAILED_CALL };
+}
+
+/** Starts a program whose output goes to files of a name. */
+function start(name: string, script: string, argv: readonly string[]): number {
+  return posixSpawn("/bin/sh", [
+    ...["sh", "-c", `${script} >"$0.out" 2>"$0.err"`],
+    ...[`${Deno.cwd()}/${name}`, ...argv],
+  ], { env: environment(), unblockSignals: true });
+}
+
+if (import.meta.main) {
+  const [plan, steps, ...argv] = Deno.args;
+  const root = start("traced", 'kill -STOP $$; exec "$@"', argv);
+  seizeStopped(root);
+  kill(root, 18); // SIGCONT
+  const given: Plan | SweepPlan | null = JSON.parse(plan!);
+  const isSweep = given !== null && "sweep" in given;
+  const tracer = new Tracer(
+    isSweep ? undefined : given ?? undefined,
+    isSweep ? given : undefined,
+    JSON.parse(steps!),
+    root,
+    argv,
+  );
+  console.log(JSON.stringify(tracer.run()));
+}
