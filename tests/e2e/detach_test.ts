@@ -4,7 +4,6 @@ import { assertEquals } from "@std/assert/equals";
 import { assertNotEquals } from "@std/assert/not-equals";
 import { O_NOCTTY, O_RDWR, open } from "../../ffi/file.ts";
 import { fdsOf, isAlive, look, parentOf } from "../proc.ts";
-import { lacks } from "../binutils.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
 /** All with a pidfile, which says who is COMMAND. */
@@ -208,26 +207,4 @@ Deno.test("tend --monitor without --detach keeps its caller's terminal", async (
   const shell = `${TEND} --monitor -- cut -d" " -f7 /proc/self/stat >tty`;
   await box.run(["script", "-qec", shell, "/dev/null"]);
   assertNotEquals(box.read(box.path("tty")), "0\n");
-});
-
-Deno.test({
-  name:
-    "tend --detach leaves its caller's output where it cannot leave the directory",
-  ignore: await lacks(["strace"]),
-  fn: async () => {
-    await using box = await Sandbox.create();
-    box.start([
-      ...["strace", "-f", "-qq", "-o", "trace", "-e", "trace=chdir"],
-      ...["-e", "inject=chdir:error=ENOMEM", TEND, "--detach", "--monitor"],
-      ...["--pidfile=web.pid", "--ready=delay=10ms", "--", "sleep", "600"],
-    ]);
-    const daemon = await box.until(
-      "it runs",
-      () => box.pidfile("web.pid"),
-    );
-    await box.until("all is left", () => {
-      const fds = fdsOf(parentOf(daemon));
-      return [0, 1, 2].every((fd) => fds.get(fd) === "/dev/null");
-    });
-  },
 });

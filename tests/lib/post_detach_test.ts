@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
+import { lacks } from "../binutils.ts";
 import { ask, ROOT, runProgram } from "../program.ts";
 import { type Finished, Sandbox } from "../sandbox.ts";
 
 /** Runs a program that says in a file what is left of its caller's things. */
 async function detach(
   source: string,
+  under: readonly string[] = [],
 ): Promise<Finished & { answer: { cwd: string; fds: string[] }; dir: string }> {
   await using box = await Sandbox.create();
   const path = box.path("answer");
@@ -20,7 +22,7 @@ async function detach(
       cwd: Deno.cwd(),
       fds: [0, 1, 2].map((fd) => Deno.readLinkSync("/proc/self/fd/" + fd)),
     }));`,
-    { args: [path] },
+    { args: [path], under },
   );
   const answer = JSON.parse(box.read(path)!);
   return { ...finished, answer, dir: Deno.realPathSync(box.dir) };
@@ -33,6 +35,21 @@ Deno.test("daemonizePostDetach() leaves the directory and the standard descripto
     `daemonizePostDetach({ detach: true, chdir: true });`,
   );
   assertEquals(answer, { cwd: "/", fds: NULLS });
+});
+
+Deno.test({
+  name:
+    "daemonizePostDetach() leaves the standard descriptors where it cannot leave the directory",
+  ignore: await lacks(["strace"]),
+  fn: async () => {
+    const inject = ["-e", "trace=chdir", "-e", "inject=chdir:error=ENOMEM"];
+    const { answer, dir } = await detach(
+      `const error = daemonizePostDetach({ detach: true, chdir: true });
+       if (error?.message !== "chdir failed (Cannot allocate memory)") throw error;`,
+      ["strace", "-qq", "-o", "/dev/null", ...inject],
+    );
+    assertEquals(answer, { cwd: dir, fds: NULLS });
+  },
 });
 
 Deno.test("daemonizePostDetach() stays in the directory without chdir", async () => {
