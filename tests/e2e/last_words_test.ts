@@ -38,6 +38,14 @@ async function untilDone(box: Sandbox, daemon: number): Promise<void> {
   );
 }
 
+/** A loaded machine may have a logger write later than its daemon. */
+async function untilLogged(box: Sandbox, last: string): Promise<void> {
+  await box.until(
+    "its logger has written all",
+    () => box.read(box.path("err")) === last,
+  );
+}
+
 /** Has it crash, and returns what is added to the log's line. */
 async function wordsOf(box: Sandbox, daemon: number): Promise<string> {
   Deno.kill(daemon, "SIGSEGV");
@@ -186,6 +194,7 @@ Deno.test("tend --log-rotate finds what was written in several files", async () 
     ["--stderr=err", "--log-rotate=8,5"],
     "echo before >&2; echo a line >&2; echo another >&2",
   );
+  await untilLogged(box, "another\n");
   assertEquals(
     await wordsOf(box, daemon),
     '; last of its stderr: "before\\na line\\nanother"',
@@ -202,6 +211,7 @@ Deno.test({
     const next = '[ ! -e "$0.next" ] || until [ -e "$0.go" ]; do ' +
       'sleep 0.01; done; touch "$0.next"';
     const daemon = await startWith(box, options, `${next}; ${script}`);
+    await untilLogged(box, "another\n");
     const monitor = parentOf(daemon);
     // Stopped where it has opened the newest file, before it reads it.
     const strace = box.start([

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { LOGGED, shown, untilShown } from "../monitored.ts";
-import { isAlive, parentOf, titleOf } from "../proc.ts";
+import { Signal } from "../../ffi/signal.ts";
+import { isAlive, parentOf, signalsIn, titleOf } from "../proc.ts";
 import { freePort, READY_WAY_NAMES, readyWays } from "../ready.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 
@@ -221,6 +222,10 @@ Deno.test("tend --ready kills a command that is interrupted and does not end", a
     box,
     "that it is not ready",
     ({ phase }) => phase === "notReady",
+  );
+  await box.until(
+    "it does not end by that",
+    () => signalsIn(pid, "SigIgn").includes(Signal.SIGINT),
   );
   Deno.kill(running.pid, "SIGINT");
   const { code } = await running.finished();
