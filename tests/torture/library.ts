@@ -9,7 +9,8 @@
 import { CANNOT_COMPILE, compileSingleThreaded, CONFIG } from "../program.ts";
 import { Sandbox } from "../sandbox.ts";
 import { failuresInLives } from "./fail_anywhere.ts";
-import { killsInLives } from "./kill_anywhere.ts";
+import { type Kills, killsInLives } from "./kill_anywhere.ts";
+import type { Role } from "./life.ts";
 import { itself } from "./lived_daemons.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { tryCases } from "./trials.ts";
@@ -19,24 +20,22 @@ const WHOSE = " of a program that is its own daemon";
 
 const RUN = `${WHOSE}, by deno run`;
 
-/** A life by `deno run` takes so long that a short run has no time for any. */
-const LEAST_SECONDS = 30;
+/** A monitor by `deno run` that wakes reads its modules: calls of the runtime's. */
+const OWN_ROLES = ["parent", "monitor", "daemon"] as const;
 
 /** Tries a program. */
 export async function library(budget: Budget): Promise<Row[]> {
   const deadline = performance.now() + budget.seconds * 1000;
   await using box = await Sandbox.create();
-  const programs: [string, string][] = [];
+  const all: Kills[] = [];
   if (!CANNOT_COMPILE) {
-    programs.push([await compileSingleThreaded(box, PROGRAM), WHOSE]);
+    const compiled = await compileSingleThreaded(box, PROGRAM);
+    all.push(await casesOf(compiled, WHOSE));
   }
-  if (budget.seconds >= LEAST_SECONDS) programs.push([await runner(box), RUN]);
-  const all = await Promise.all(programs.map(async ([program, whose]) => {
-    const subject = itself(program);
-    const { rows, cases } = await killsInLives(subject, whose);
-    const failures = await failuresInLives(subject, whose);
-    return { rows, cases: [...cases, ...failures] };
-  }));
+  // A life by `deno run` takes so long that there is no time for it else.
+  if (budget.extent === "through") {
+    all.push(await casesOf(await runner(box), RUN, OWN_ROLES));
+  }
   const seconds = (deadline - performance.now()) / 1000;
   const cases = all.flatMap(({ cases }) => cases);
   return [
@@ -46,6 +45,17 @@ export async function library(budget: Budget): Promise<Row[]> {
     ...all.flatMap(({ rows }) => rows),
     ...await tryCases(cases, { ...budget, seconds }),
   ];
+}
+
+async function casesOf(
+  program: string,
+  whose: string,
+  roles?: readonly Role[],
+): Promise<Kills> {
+  const subject = itself(program);
+  const { rows, cases } = await killsInLives(subject, whose);
+  const failures = await failuresInLives(subject, whose, undefined, roles);
+  return { rows, cases: [...cases, ...failures] };
 }
 
 /** A program that is the same by `deno run`. */
