@@ -154,7 +154,8 @@ const SAID: Readonly<Record<string, string>> = {
   rt_sigtimedwait: "sigtimedwait",
   signalfd4: "signalfd",
   setpgid: "setpgid|exec",
-  statx: "stat|lstat|fstat|statx|open",
+  // Whether a command is there, too.
+  statx: "stat|lstat|fstat|statx|open|exec",
   unlink: "unlink|delete",
   vfork: "fork|vfork|clone",
   wait4: "waitpid|wait4",
