@@ -270,8 +270,10 @@ Deno.test("tend stop ends what is below a daemon of --kill-mode=tree whose monit
   assertEquals([box.processes(), box.runFiles()], [[], []]);
 });
 
-Deno.test("tend stop says what is left of a daemon whose monitor was killed while it ended that", async () => {
-  await using box = await Sandbox.create();
+/** A daemon has crashed, and its monitor was killed while it ended the rest. */
+async function leftByKilledMonitor(
+  box: Sandbox,
+): Promise<{ first: number; pid: number }> {
   const left = { place: PLACES[0], isStubborn: true, then: CRASH };
   const options = ["--stop-timeout=1h"];
   await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
@@ -282,6 +284,12 @@ Deno.test("tend stop says what is left of a daemon whose monitor was killed whil
     ({ phase }) => phase === "clearing",
   );
   await killMonitor(box);
+  return { first: first!, pid };
+}
+
+Deno.test("tend stop says what is left of a daemon whose monitor was killed while it ended that", async () => {
+  await using box = await Sandbox.create();
+  const { first, pid } = await leftByKilledMonitor(box);
   const isLeft = `its monitor was killed, and pid ${first} seems to be left ` +
     `of pid ${pid}, left alone: end it by kill`;
   const { code, stderr } = await box.tend("stop", "web");
@@ -292,16 +300,7 @@ Deno.test("tend stop says what is left of a daemon whose monitor was killed whil
 
 Deno.test("tend says what is left of a daemon whose monitor was killed while it ended that, and starts another", async () => {
   await using box = await Sandbox.create();
-  const left = { place: PLACES[0], isStubborn: true, then: CRASH };
-  const options = ["--stop-timeout=1h"];
-  await box.tend(...MONITORED, ...options, ...leaving(box, freePort(), left));
-  const [first] = await untilLeft(box);
-  const { pid } = await untilShown(
-    box,
-    "it",
-    ({ phase }) => phase === "clearing",
-  );
-  await killMonitor(box);
+  const { first, pid } = await leftByKilledMonitor(box);
   const again = [...LOGGED, "--", "sleep", "600"];
   const { code, stderr } = await box.tend(...again);
   assertEquals(code, 0);
