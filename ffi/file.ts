@@ -130,16 +130,20 @@ export function readFile(path: CString): Uint8Array<ArrayBuffer> {
  * Reads what is left of an open file.
  *
  * @param fd The file.
+ * @param most Not much more than so many bytes are read.
  * @returns Its bytes.
  * @throws {LibcError} As {@linkcode read}.
  */
-export function readToEnd(fd: number): Uint8Array<ArrayBuffer> {
+export function readToEnd(
+  fd: number,
+  most = Infinity,
+): Uint8Array<ArrayBuffer> {
   let bytes = new Uint8Array(4096);
   let length = 0;
   for (;;) {
     const n = read(fd, bytes.subarray(length));
-    if (n === 0) return bytes.subarray(0, length);
     length += n;
+    if (n === 0 || length > most) return bytes.subarray(0, length);
     if (length === bytes.length) {
       const larger = new Uint8Array(2 * length);
       larger.set(bytes);

@@ -5,8 +5,14 @@
  *
  * @module
  */
-import { close, readIfAny, setBlocking } from "../../ffi/descriptor.ts";
-import { O_NOCTTY, O_NONBLOCK, O_RDONLY, readLink } from "../../ffi/file.ts";
+import { close, setBlocking } from "../../ffi/descriptor.ts";
+import {
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_RDONLY,
+  readLink,
+  readToEnd,
+} from "../../ffi/file.ts";
 import { fstat, isFifo } from "../../ffi/file_stat.ts";
 import { LibcError } from "../../ffi/libc.ts";
 import { geteuid } from "../../ffi/user.ts";
@@ -79,7 +85,12 @@ function readTrusted(path: string): Uint8Array<ArrayBuffer> {
     const stat = fstat(fd);
     const why = foreignness(path, stat, stat.uid === 0 ? 0 : geteuid());
     if (why !== undefined) throw new ForeignFileError("open", why);
-    const bytes = readAll(fd);
+    // Who writes, or types, may not have done so yet.
+    setBlocking(fd);
+    const bytes = readToEnd(fd, LARGEST_FILE);
+    if (bytes.length > LARGEST_FILE) {
+      throw new UnfitFile(`it has more than ${LARGEST_FILE >> 20} MiB`);
+    }
     // As one whose writer has not come yet. A pipe, as the shell's `<(…)`, has
     // no name, and its writer may have said nothing and gone.
     const isUnwritten = bytes.length === 0 && isFifo(stat) && hasName(fd);
@@ -92,25 +103,6 @@ function readTrusted(path: string): Uint8Array<ArrayBuffer> {
 
 /** A file that is read, but cannot be one of variables. */
 class UnfitFile extends Error {}
-
-function readAll(fd: number): Uint8Array<ArrayBuffer> {
-  let bytes = new Uint8Array(65536);
-  let length = 0;
-  for (;;) {
-    const n = readIfAny(fd, bytes.subarray(length));
-    if (n === 0) return bytes.subarray(0, length);
-    // There is somebody who writes, or types, and has not done so yet.
-    if (n === undefined) setBlocking(fd);
-    length += n ?? 0;
-    if (length > LARGEST_FILE) {
-      throw new UnfitFile(`it has more than ${LARGEST_FILE >> 20} MiB`);
-    }
-    if (length < bytes.length) continue;
-    const larger = new Uint8Array(2 * length);
-    larger.set(bytes);
-    bytes = larger;
-  }
-}
 
 function hasName(fd: number): boolean {
   return readLink(`/proc/self/fd/${fd}`).startsWith("/");
