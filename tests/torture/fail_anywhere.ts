@@ -21,7 +21,7 @@ import {
   WRITING,
 } from "./lived_daemons.ts";
 import { sweepRestarts } from "./restart_calls.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
 import { lifeOf, type Trial, tryLife } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
@@ -35,10 +35,6 @@ const FULL = 3;
 
 /** Lets each call of parent, monitor, daemon and verbs fail in each way it can. */
 export async function failAnywhere(budget: Budget): Promise<Row[]> {
-  const share = (part: number) => ({
-    ...budget,
-    seconds: budget.seconds * part,
-  });
   const deadline = performance.now() + budget.seconds * 1000;
   const cases = await Promise.all([
     failuresInLives(COMMANDED, ""),
@@ -68,14 +64,14 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
       READY,
       "fail",
       ["monitor", "daemon"],
-      share(SHARE_OF_RESTARTS),
+      partOf(budget, SHARE_OF_RESTARTS),
     ),
     await sweepRestarts(
       "each call of a restart in one go that fails, one by one",
       COMMANDED,
       "fail",
       ["monitor", "daemon"],
-      share(SHARE_OF_RESTARTS),
+      partOf(budget, SHARE_OF_RESTARTS),
     ),
     ...budget.extent === "brief" ? [] : [
       await sweepRestarts(
@@ -83,7 +79,7 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
         LOGGED,
         "fail",
         ["monitor", "daemon"],
-        share(SHARE_OF_RESTARTS),
+        partOf(budget, SHARE_OF_RESTARTS),
       ),
     ],
     // A minute by itself: others draw from these calls.

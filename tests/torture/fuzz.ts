@@ -27,7 +27,7 @@ import {
   MODULES,
   setLevels,
 } from "../../lib/vlog_levels.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
 import { fuzzFiles } from "./fuzz_files.ts";
 import { fuzzRecords } from "./fuzz_records.ts";
 import { fuzzValues, isTime } from "./fuzz_values.ts";
@@ -40,10 +40,10 @@ import {
 } from "./properties.ts";
 
 /** Tries all that reads what comes from outside. */
-export async function fuzz({ seconds, seed }: Budget): Promise<Row[]> {
+export async function fuzz(budget: Budget): Promise<Row[]> {
   const restored = levelSpecs();
   try {
-    const share = { seconds: seconds / 4, seed };
+    const share = partOf(budget, 1 / 4);
     const rows = [
       ...await tryProperties(WORDS, share),
       ...await tryProperties(fuzzValues(), share),

@@ -7,8 +7,8 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
+import { drawn } from "./drawn.ts";
 import { hostileArguments } from "./hostile_arguments.ts";
 import { hostileDatagrams } from "./hostile_datagrams.ts";
 import { hostileMounts } from "./hostile_mounts.ts";
@@ -27,7 +27,7 @@ import {
   share,
   TIMEOUT,
 } from "./obstacles.ts";
-import { type Budget, leftOutRow, type Row } from "./row.ts";
+import { type Budget, leftOutRow, partOf, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
 /** Where it stands: PIDFILE and what is beside it, the log, and the output. */
@@ -48,8 +48,6 @@ const MODES: readonly (readonly string[])[] = [
 
 /** Tries what stands in the way of tend's files. */
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
-  // The rest is for the others.
-  const deadline = Date.now() + budget.seconds * 300;
   // Without a tend that stays nothing is rotated.
   const cases = placings(PLACES, MODES)
     .filter(({ place, way }) => !isOlder(place) || !way.includes("--exec"));
@@ -60,12 +58,12 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
       cases.filter((one) => one.place === place).length,
     ),
   ]));
-  const rest = new Random(budget.seed).shuffled(cases);
-  // Where the time is short, some of them; two at once.
+  const isEnough = () => [...rows.values()].every(({ tried }) => tried > 0);
+  // The rest of the time is for the others.
+  const draw = drawn(cases, partOf(budget, 0.3), isEnough);
+  // Two at once.
   await Promise.all([0, 1].map(async () => {
-    for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
-      const isTried = [...rows.values()].every(({ tried }) => tried > 0);
-      if (Date.now() > deadline && isTried) return;
+    for (const next of draw) {
       const { owner, obstacle, place, way: mode } = next;
       const { what } = obstacle;
       await rows.get(place)!.attempt(
@@ -79,14 +77,14 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
     ...(OWNERS.length > 1
       ? []
       : [leftOutRow("such things of another user's", "needs root")]),
-    ...await hostileVerbs({ ...budget, seconds: budget.seconds / 10 }),
-    ...await hostileVariables({ ...budget, seconds: budget.seconds / 20 }),
-    ...await hostileRestarts({ ...budget, seconds: budget.seconds / 10 }),
-    ...await hostileOutputs({ ...budget, seconds: budget.seconds / 20 }),
-    ...await hostileSockets({ ...budget, seconds: budget.seconds / 20 }),
-    ...await hostileDatagrams({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileVerbs(partOf(budget, 1 / 10)),
+    ...await hostileVariables(partOf(budget, 1 / 20)),
+    ...await hostileRestarts(partOf(budget, 1 / 10)),
+    ...await hostileOutputs(partOf(budget, 1 / 20)),
+    ...await hostileSockets(partOf(budget, 1 / 20)),
+    ...await hostileDatagrams(partOf(budget, 1 / 10)),
     ...await hostileMounts(),
-    ...await hostileNames({ ...budget, seconds: budget.seconds / 10 }),
+    ...await hostileNames(partOf(budget, 1 / 10)),
     ...await hostileArguments(budget),
   ];
 }

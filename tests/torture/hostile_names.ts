@@ -5,9 +5,9 @@
  */
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import type { Budget, Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
 import { Tally } from "./tally.ts";
 
 /** The longest name of a file; `.tmp` and `.monitor` come behind a pidfile's. */
@@ -42,17 +42,15 @@ const OPTIONS = ["--pidfile=", "--log-file=", "--name=", "--output="]
 
 /** Tries names that are hardly any. */
 export async function hostileNames(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
-  const deadline = Date.now() + seconds * 1000;
   const cases = OPTIONS.flatMap((option) =>
     NAMES.map((name) => ({ option, name }))
   );
   const row = new Tally("names that are too long, or no text", cases.length);
-  for (const { option, name } of new Random(seed).shuffled(cases)) {
+  for (const { option, name } of drawn(cases, budget)) {
     const shown = name.length > 40 ? `${name.length} letters` : name;
     await row.attempt(`${option}${shown}`, () => tryName(option, name));
-    if (Date.now() > deadline) break;
   }
   return [row];
 }

@@ -8,7 +8,6 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertFalse } from "@std/assert/false";
 import { assertMatch } from "@std/assert/match";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   OBSTACLES,
@@ -19,6 +18,7 @@ import {
   TIMEOUT,
 } from "./obstacles.ts";
 import type { Budget, Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
 import { Tally } from "./tally.ts";
 
 const PLACES = ["web.out", "web.out.1"];
@@ -26,9 +26,8 @@ const VERBS = ["logs -n all", "reopen --timeout=1s", "status"];
 
 /** Tries verbs on output files that are none. */
 export async function hostileOutputs(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
-  const deadline = Date.now() + seconds * 1000;
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       PLACES.map((place) => ({ owner, obstacle, place }))
@@ -41,15 +40,16 @@ export async function hostileOutputs(
   // However short the time is: what another user's link leads to.
   const isFirst = ({ owner, obstacle }: typeof cases[number]) =>
     owner === OWNERS.at(-1) && obstacle === OBSTACLES[0];
-  const rest = new Random(seed).shuffled(cases.filter((how) => !isFirst(how)));
-  for (const how of [...cases.filter(isFirst), ...rest]) {
+  const attempt = async (how: typeof cases[number]) => {
     const { owner, obstacle, place } = how;
     await row.attempt(
       `${obstacle.what} of user ${owner} as ${place}`,
       () => tryOutput(how),
     );
-    if (Date.now() > deadline) break;
-  }
+  };
+  for (const how of cases.filter(isFirst)) await attempt(how);
+  const rest = cases.filter((how) => !isFirst(how));
+  for (const how of drawn(rest, budget)) await attempt(how);
   return [row];
 }
 

@@ -9,7 +9,6 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { childrenOf, isAlive, parentOf } from "../proc.ts";
 import { CANNOT_UNSHARE } from "../program.ts";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   lstat,
@@ -19,7 +18,8 @@ import {
   share,
   TIMEOUT,
 } from "./obstacles.ts";
-import { type Budget, leftOutRow, type Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
+import { type Budget, leftOutRow, partOf, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
 const PLACES = ["web.pid", "web.pid.tmp", "web.pid.monitor", "web.log"]
@@ -32,24 +32,21 @@ const MOUNT_WHAT =
 
 /** Tries what happens between a start and a restart. */
 export async function hostileRestarts(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
-  const deadline = Date.now() + seconds * 700;
-  const random = new Random(seed);
   const cases = placings(PLACES, SLEEPS);
   const planted = new Tally(
     "something else in the place of a file of a daemon that runs",
     cases.length,
   );
-  for (const how of random.shuffled(cases)) {
+  for (const how of drawn(cases, partOf(budget, 0.7))) {
     const { owner, obstacle, place, way: sleep } = how;
     await planted.attempt(
       `${obstacle.what} of user ${owner} as ${place}, ${sleep}`,
       () => tryPlanted(how),
     );
-    if (Date.now() > deadline) break;
   }
-  return [planted, ...await tryMounts(seconds * 300, random)];
+  return [planted, ...await tryMounts(partOf(budget, 0.3))];
 }
 
 async function tryPlanted(
@@ -157,24 +154,19 @@ const WHY = {
   "read-only": "Read-only file system",
 };
 
-async function tryMounts(
-  milliseconds: number,
-  random: Random,
-): Promise<Row[]> {
+async function tryMounts(budget: Budget): Promise<Row[]> {
   if (CANNOT_UNSHARE) return [leftOutRow(MOUNT_WHAT, "needs namespaces")];
-  const deadline = Date.now() + milliseconds;
   const cases = SLEEPS.flatMap((sleep) =>
     (["elsewhere", "there"] as const).flatMap((log) =>
       (["full", "read-only"] as const).map((how) => ({ how, log, sleep }))
     )
   );
   const row = new Tally(MOUNT_WHAT, cases.length);
-  for (const { how, log, sleep } of random.shuffled(cases)) {
+  for (const { how, log, sleep } of drawn(cases, budget)) {
     await row.attempt(
       `${how}, the log ${log}, ${sleep}`,
       () => tryMount(how, log, sleep),
     );
-    if (Date.now() > deadline) break;
   }
   return [row];
 }

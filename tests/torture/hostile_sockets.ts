@@ -7,7 +7,6 @@
 import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   type Obstacle,
@@ -18,6 +17,7 @@ import {
   TIMEOUT,
 } from "./obstacles.ts";
 import type { Budget, Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
 import { Tally } from "./tally.ts";
 
 const TIME = "--ready-timeout=300ms";
@@ -36,7 +36,7 @@ const USES = {
 
 /** Tries them. */
 export async function hostileSockets(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
   const perUse = OWNERS.length * OBSTACLES.length;
   const rows = new Map(
@@ -45,15 +45,13 @@ export async function hostileSockets(
       new Tally(`something else in the place of ${use}…`, perUse),
     ]),
   );
-  const deadline = Date.now() + seconds * 1000;
   const cases = OWNERS.flatMap((owner) =>
     OBSTACLES.flatMap((obstacle) =>
       [...rows.keys()].map((use) => ({ owner, obstacle, use }))
     )
   );
-  for (const how of new Random(seed).shuffled(cases)) {
-    const isTried = [...rows.values()].every(({ tried }) => tried > 0);
-    if (Date.now() > deadline && isTried) break;
+  const isEnough = () => [...rows.values()].every(({ tried }) => tried > 0);
+  for (const how of drawn(cases, budget, isEnough)) {
     const { owner, obstacle, use } = how;
     await rows.get(use)!.attempt(
       `${use} ${obstacle.what} of user ${owner}`,

@@ -7,7 +7,6 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   file,
@@ -19,6 +18,7 @@ import {
   TIMEOUT,
 } from "./obstacles.ts";
 import type { Budget, Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
 import { Tally } from "./tally.ts";
 
 const MODES: readonly (readonly string[])[] = [
@@ -37,9 +37,8 @@ const GOOD: readonly Obstacle[] = [
 
 /** Tries what is given as `--env-file`. */
 export async function hostileVariables(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
-  const deadline = Date.now() + seconds * 1000;
   const cases = (obstacles: readonly Obstacle[]) =>
     OWNERS.flatMap((owner) =>
       obstacles.flatMap((obstacle) =>
@@ -60,10 +59,7 @@ export async function hostileVariables(
       () => tryVariables(how),
     );
   for (const how of cases(GOOD)) await attempt(good, how);
-  for (const how of new Random(seed).shuffled(cases(OBSTACLES))) {
-    await attempt(bad, how);
-    if (Date.now() > deadline) break;
-  }
+  for (const how of drawn(cases(OBSTACLES), budget)) await attempt(bad, how);
   return [bad, good];
 }
 

@@ -8,7 +8,6 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { shown } from "../monitored.ts";
-import { Random } from "../random.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
   lchown,
@@ -21,7 +20,8 @@ import {
   share,
   TIMEOUT,
 } from "./obstacles.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
+import { drawn } from "./drawn.ts";
 import { Tally } from "./tally.ts";
 
 const PLACES = ["web.pid", "web.pid.monitor"];
@@ -32,28 +32,26 @@ const SIGNALLING = ["stop", "reload", "kill"];
 
 /** Tries verbs on what nobody's daemon has made. */
 export async function hostileVerbs(
-  { seconds, seed }: Budget,
+  budget: Budget,
 ): Promise<Row[]> {
-  const deadline = Date.now() + seconds * 500;
-  const random = new Random(seed);
+  const half = partOf(budget, 1 / 2);
   const cases = placings(PLACES, VERBS);
   const row = new Tally(
     "verbs where a daemon's files are something else",
     cases.length,
   );
-  for (const next of random.shuffled(cases)) {
+  for (const next of drawn(cases, half)) {
     const { owner, obstacle, place, way: verb } = next;
     await row.attempt(
       `${obstacle.what} of user ${owner} as ${place}, tend ${verb}`,
       () => tryVerb(next),
     );
-    if (Date.now() > deadline) break;
   }
-  return [row, await names(deadline + seconds * 500, random)];
+  return [row, await names(half)];
 }
 
 /** Verbs about what leads to a daemon that runs, by another user's doing. */
-async function names(deadline: number, random: Random): Promise<Row> {
+async function names(budget: Budget): Promise<Row> {
   await using box = await Sandbox.create();
   const { dir } = share(box);
   const { code, stderr } = await box.tend(
@@ -75,7 +73,8 @@ async function names(deadline: number, random: Random): Promise<Row> {
     "verbs on another user's name of a daemon that runs",
     cases.length,
   );
-  for (const { places, verb, kind } of random.shuffled(cases)) {
+  const isEnough = () => row.tried >= LEAST;
+  for (const { places, verb, kind } of drawn(cases, budget, isEnough)) {
     await row.attempt(`a ${kind} as ${places}, tend ${verb}`, async () => {
       for (const place of places) {
         const path = `${dir}/${place}`;
@@ -95,7 +94,6 @@ async function names(deadline: number, random: Random): Promise<Row> {
       assertEquals(box.pidfile("web.pid"), daemon);
       assertEquals(shown(box)?.phase, "running");
     });
-    if (row.tried >= LEAST && Date.now() > deadline) break;
   }
   return row;
 }

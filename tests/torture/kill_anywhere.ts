@@ -14,7 +14,7 @@ import {
   TITLE,
 } from "./lived_daemons.ts";
 import { sweepRestarts } from "./restart_calls.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
 import { lifeOf, type Trial, tryLife } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
 import { lifeOfVerb, tryVerb, VERB_DEEDS } from "./verb_trial.ts";
@@ -30,10 +30,6 @@ const SHARE_OF_SWEEP = 0.05;
 
 /** Kills parent, monitor, daemon and logger, and verbs. */
 export async function killAnywhere(budget: Budget): Promise<Row[]> {
-  const share = (part: number) => ({
-    ...budget,
-    seconds: budget.seconds * part,
-  });
   const deadline = performance.now() + budget.seconds * 1000;
   const all = await Promise.all([
     killsInLives(COMMANDED, ""),
@@ -52,7 +48,7 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
       READY,
       "kill",
       ["daemon"],
-      share(SHARE_OF_SWEEP),
+      partOf(budget, SHARE_OF_SWEEP),
     ),
     await sweepRestarts(
       "SIGKILL to a logger whose daemon is restarted, call by call",
@@ -64,14 +60,14 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
       },
       "kill",
       ["logger"],
-      share(SHARE_OF_SWEEP),
+      partOf(budget, SHARE_OF_SWEEP),
     ),
     await sweepRestarts(
       "SIGKILL to a daemon that is restarted in one go, call by call",
       COMMANDED,
       "kill",
       ["daemon"],
-      share(SHARE_OF_SWEEP),
+      partOf(budget, SHARE_OF_SWEEP),
     ),
     ...await tryCases(all.flatMap(({ cases }) => cases), {
       ...budget,

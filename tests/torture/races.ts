@@ -14,7 +14,7 @@ import { Sandbox } from "../sandbox.ts";
 import type { Observation } from "./observer.ts";
 import { pidRecycling } from "./pid_recycling.ts";
 import { act, runTend, send, startServer, startTend } from "./race_acts.ts";
-import { type Budget, leftOutRow, type Row } from "./row.ts";
+import { type Budget, leftOutRow, partOf, type Row } from "./row.ts";
 import { Tally } from "./tally.ts";
 
 const OBSERVER = new URL("observer.ts", import.meta.url).pathname;
@@ -38,13 +38,12 @@ const CROWD_A_SECOND = 4;
 const LATE_MS = 60_000;
 
 /** Tries races. */
-export async function races({ seconds, seed }: Budget): Promise<Row[]> {
-  const isFull = seconds >= FULL_SECONDS;
-  const share = (part: number) => ({ seconds: seconds * part, seed });
+export async function races(budget: Budget): Promise<Row[]> {
+  const isFull = budget.seconds >= FULL_SECONDS;
   return [
-    ...await race(1, share(0.45), isFull),
-    ...await race(5, share(0.45), isFull),
-    ...await pidRecycling(share(0.1)),
+    ...await race(1, partOf(budget, 0.45), isFull),
+    ...await race(5, partOf(budget, 0.45), isFull),
+    ...await pidRecycling(partOf(budget, 0.1)),
     ...(WITHOUT_OVSDB
       ? [leftOutRow("ovsdb-server in the races", "is not installed")]
       : []),

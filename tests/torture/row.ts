@@ -32,6 +32,16 @@ export interface Budget {
 export type Extent = "brief" | "full" | "through";
 
 /**
+ * A part of a budget's time.
+ *
+ * @param budget Of what.
+ * @param part How much: 1 is all.
+ */
+export function partOf(budget: Budget, part: number): Budget {
+  return { ...budget, seconds: budget.seconds * part };
+}
+
+/**
  * The line of something that cannot be tried on this machine.
  *
  * @param what What is not tried.

@@ -5,7 +5,7 @@
  */
 import { flatMonitors } from "./flat_monitors.ts";
 import { fleets } from "./fleets.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
 import { stormEnds } from "./storm_ends.ts";
 import { stormMoments } from "./storm_moments.ts";
 import { stormStopped } from "./storm_stopped.ts";
@@ -15,15 +15,14 @@ import { stormWishes } from "./storm_wishes.ts";
 const FULL_SECONDS = 60;
 
 /** Tries crashes. */
-export async function storms({ seconds, seed }: Budget): Promise<Row[]> {
-  const isFull = seconds >= FULL_SECONDS;
-  const share = (part: number) => ({ seconds: seconds * part, seed });
+export async function storms(budget: Budget): Promise<Row[]> {
+  const isFull = budget.seconds >= FULL_SECONDS;
   return [
-    ...await stormEnds(share(0.3), isFull),
-    ...await stormMoments(share(0.1)),
+    ...await stormEnds(partOf(budget, 0.3), isFull),
+    ...await stormMoments(partOf(budget, 0.1)),
     ...await stormStopped(isFull),
     ...await stormWishes(),
-    ...await fleets(share(0.25), isFull),
-    ...await flatMonitors(share(0.25), isFull),
+    ...await fleets(partOf(budget, 0.25), isFull),
+    ...await flatMonitors(partOf(budget, 0.25), isFull),
   ];
 }

@@ -13,7 +13,7 @@ import { races } from "./races.ts";
 import { rivalRestarts } from "./rival_restarts.ts";
 import { rivalStarts } from "./rival_starts.ts";
 import { rivalStops } from "./rival_stops.ts";
-import type { Budget, Row } from "./row.ts";
+import { type Budget, partOf, type Row } from "./row.ts";
 import { storms } from "./storms.ts";
 
 /** One subject. */
@@ -38,13 +38,9 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
 };
 
 async function rivals(budget: Budget): Promise<Row[]> {
-  const share = (part: number) => ({
-    ...budget,
-    seconds: budget.seconds * part,
-  });
   return [
-    ...await rivalStarts(share(0.6)),
-    ...await rivalStops(share(0.15)),
-    ...await rivalRestarts(share(0.25)),
+    ...await rivalStarts(partOf(budget, 0.6)),
+    ...await rivalStops(partOf(budget, 0.15)),
+    ...await rivalRestarts(partOf(budget, 0.25)),
   ];
 }

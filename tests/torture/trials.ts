@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Random } from "../random.ts";
 import type { Budget, Row } from "./row.ts";
 import type { Trial } from "./trial.ts";
 
@@ -46,13 +47,14 @@ export async function tryCases(
   cases: readonly Case[],
   { seconds, seed, extent }: Budget,
 ): Promise<Row[]> {
+  const random = new Random(seed);
   const deadline = extent === "through"
     ? Infinity
     : performance.now() + seconds * 1000;
   const rows = new Map<string, Making>();
   for (const [what, own] of Map.groupBy(cases, ({ what }) => what)) {
     rows.set(what, {
-      left: shuffled(own, seed),
+      left: random.shuffled(own),
       all: own.length,
       begun: 0,
       tried: 0,
@@ -72,6 +74,8 @@ export async function tryCases(
     if (row === undefined) return false;
     row.begun++;
     const { life, failures } = await row.left.pop()!.run();
+    // It goes on for hours.
+    if (extent === "through") failures.forEach((text) => console.error(text));
     // A call that was not made this time: threads and timers differ.
     if (failures.length === 0 && life?.done === undefined) {
       row.begun--;
@@ -126,21 +130,4 @@ async function inTurn<T>(run: () => Promise<T>): Promise<T> {
     if (next === undefined) free++;
     else next();
   }
-}
-
-/** Fisher and Yates, with mulberry32. */
-function shuffled<T>(items: readonly T[], seed: number): T[] {
-  const result = [...items];
-  let state = seed >>> 0;
-  const random = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [result[i], result[j]] = [result[j]!, result[i]!];
-  }
-  return result;
 }
