@@ -16,6 +16,9 @@ const AT_ONCE = 4;
 /** So many of each row are tried however short the time. */
 const LEAST = 1;
 
+/** How far it has come is said after so many. */
+const EACH = 100;
+
 /** Something to be tried, under the row of the table where it is counted. */
 export interface Case {
   readonly what: string;
@@ -74,8 +77,7 @@ export async function tryCases(
     if (row === undefined) return false;
     row.begun++;
     const { life, failures } = await row.left.pop()!.run();
-    // It goes on for hours.
-    if (extent === "through") failures.forEach((text) => console.error(text));
+    if (extent === "through") tell(failures, [...rows.values()]);
     // A call that was not made this time: threads and timers differ.
     if (failures.length === 0 && life?.done === undefined) {
       row.begun--;
@@ -96,6 +98,17 @@ export async function tryCases(
     held: tried - failures.length,
     failures: failures.flat(),
   }));
+}
+
+/** Says how far it has come, and what it has found: it goes on for hours. */
+function tell(failures: readonly string[], rows: readonly Making[]): void {
+  failures.forEach((text) => console.error(text));
+  const sum = (of: (row: Making) => number) =>
+    rows.reduce((all, row) => all + of(row), 0);
+  const left = sum(({ left }) => left.length);
+  if (left % EACH === 0) {
+    console.error(`torture: ${sum(({ all }) => all)} cases, ${left} left`);
+  }
 }
 
 const UNDISTURBED = new Map<string, Promise<Trial>>();
