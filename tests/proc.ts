@@ -24,26 +24,23 @@ export interface Process {
 /** Looks at a process; `undefined` when it has ended, waited for or not. */
 export function look(pid: number): Process | undefined {
   try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const [state, ppid, pgrp, session, tty] = stat.slice(
-      stat.lastIndexOf(")") + 2,
-    )
-      .split(" ");
-    if (state === "Z" || state === "X") return undefined;
+    const stat = statOf(pid);
+    if (stat.state === "Z" || stat.state === "X") return undefined;
     const status = Deno.readTextFileSync(`/proc/${pid}/status`).split("\n")
       .map((line) => line.split(":\t") as [string, string]);
-    return {
-      state: state!,
-      ppid: Number(ppid),
-      pgrp: Number(pgrp),
-      session: Number(session),
-      tty: Number(tty),
-      status: new Map(status),
-    };
+    return { ...stat, status: new Map(status) };
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;
   }
+}
+
+function statOf(pid: number): Omit<Process, "status"> {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const [state = "", ...numbers] = stat.slice(stat.lastIndexOf(")") + 2)
+    .split(" ");
+  const [ppid, pgrp, session, tty] = numbers.map(Number);
+  return { state, ppid: ppid!, pgrp: pgrp!, session: session!, tty: tty! };
 }
 
 /** Whether a process runs: a zombie does not. */
@@ -61,6 +58,19 @@ export function parentOf(pid: number): number {
 /** The children of a process that run. */
 export function childrenOf(pid: number): number[] {
   return pids().filter((child) => look(child)?.ppid === pid);
+}
+
+/** The children of a process that have ended, and that it has not waited for. */
+export function zombiesOf(parent: number): number[] {
+  return pids().filter((pid) => {
+    try {
+      const { state, ppid } = statOf(pid);
+      return state === "Z" && ppid === parent;
+    } catch (error) {
+      if (isGone(error)) return false;
+      throw error;
+    }
+  });
 }
 
 /** What `ps` shows of a process, its arguments apart by blanks. */

@@ -24,6 +24,15 @@ export type Role =
 /** What happens in a life, by SIGSEGV, by requests, or by SIGTERM. */
 export type Step = "crash" | "restart" | "stop" | "terminate";
 
+/** Who may be sent a signal while another makes a call. */
+export type Struck = "parent" | "monitor" | "daemon";
+
+/** A signal that comes to one at a call of another's, or of its own. */
+export interface Strike {
+  readonly signal: number;
+  readonly to: Struck;
+}
+
 /** What is done at which call. */
 export interface Plan {
   readonly role: Role;
@@ -38,10 +47,11 @@ export interface Plan {
     readonly file?: string | undefined;
   };
   /**
-   * SIGKILL, an errno, half of the length that was asked for, or that it is held
-   * back until a rival was started and has come to its end, or waits.
+   * SIGKILL, an errno, half of the length that was asked for, that it is held
+   * back until a rival was started and has come to its end, or waits; or a
+   * signal.
    */
-  readonly what: "kill" | "half" | "rival" | number;
+  readonly what: "kill" | "half" | "rival" | number | Strike;
   /** What is started as the rival, if that is not PROGRAM. */
   readonly rival?: readonly string[];
   /** So long the rival may take that does not wait; in milliseconds. */
@@ -62,6 +72,8 @@ export interface Made {
   readonly second: string;
   /** How many steps had been made. */
   readonly stage: number;
+  /** Who was there then; told where nothing is done. */
+  readonly there?: readonly Struck[];
 }
 
 /** What was seen. */

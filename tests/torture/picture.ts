@@ -22,7 +22,11 @@ export function describe(
     : ` (${nameOf(done.number)} ${done.text} ${done.file ?? ""}, step ${
       life!.doneAt
     })`;
-  const how = typeof what === "number" ? strerror(what) : what;
+  const how = typeof what === "number"
+    ? strerror(what)
+    : typeof what === "object"
+    ? `signal ${what.signal} to ${what.to}`
+    : what;
   return `${how} at call ${index} of ${role}${call}`;
 }
 

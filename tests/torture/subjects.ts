@@ -14,6 +14,7 @@ import { rivalRestarts } from "./rival_restarts.ts";
 import { rivalStarts } from "./rival_starts.ts";
 import { rivalStops } from "./rival_stops.ts";
 import { type Budget, partOf, type Row } from "./row.ts";
+import { signalAnywhere } from "./signal_anywhere.ts";
 import { storms } from "./storms.ts";
 
 /** One subject. */
@@ -29,6 +30,7 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   hygiene: { run: hygiene, weight: 1 },
   kill: { run: killAnywhere, weight: 8 },
   fail: { run: failAnywhere, weight: 11 },
+  signal: { run: signalAnywhere, weight: 5 },
   library: { run: library, weight: 5 },
   rivals: { run: rivals, weight: 5 },
   races: { run: races, weight: 12 },

@@ -10,7 +10,6 @@ import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
 import { sendRequest } from "../../lib/request.ts";
-import { childrenOf, look } from "../proc.ts";
 import { heldBy } from "./descriptors.ts";
 import type { Look } from "./sweep.ts";
 
@@ -33,11 +32,6 @@ export function request(monitor: number, kind: "restart" | "stop"): void {
   const pidfd = pidfdOpen(monitor);
   sendRequest(pidfd, { kind, signal: SIGTERM });
   close(pidfd);
-}
-
-/** The monitor's children that have ended, and that it has not waited for. */
-export function zombiesOf(monitor: number): number[] {
-  return childrenOf(monitor).filter((pid) => look(pid)?.state === "Z");
 }
 
 /**

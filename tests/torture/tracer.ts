@@ -26,7 +26,7 @@ import {
   takesDescriptor,
 } from "./calls.ts";
 import { type Held, heldBy } from "./descriptors.ts";
-import type { Life, Made, Plan, Role, Step } from "./life.ts";
+import type { Life, Made, Plan, Role, Step, Strike, Struck } from "./life.ts";
 import {
   detach,
   failWith,
@@ -39,13 +39,8 @@ import {
   textAt,
 } from "./ptrace.ts";
 import { Sweep, type SweepPlan } from "./sweep.ts";
-import {
-  lookAt,
-  request,
-  runningDaemon,
-  shown,
-  zombiesOf,
-} from "./traced_monitor.ts";
+import { lookAt, request, runningDaemon, shown } from "./traced_monitor.ts";
+import { isAlive, zombiesOf } from "../proc.ts";
 
 const SIGKILL = 9;
 const SIGSEGV = 11;
@@ -61,6 +56,7 @@ const HELD_MS = 2_000;
 /** So often a monitor is woken to wait for a child that has ended. */
 const PATIENCE = 5;
 const FAILED_CALL = Symbol();
+const STRUCK = ["parent", "monitor", "daemon"] as const;
 
 interface Traced {
   readonly actor: Actor;
@@ -85,6 +81,10 @@ class Tracer {
   /** The daemon to which a step was done last. */
   #daemon: number | undefined;
   #monitor = 0;
+  /** The daemon that was forked last. */
+  #child: number | undefined;
+  /** Who was sent a signal. */
+  #struck: number | undefined;
   /** Whether the monitor waits, and for no deadline. */
   #idle = false;
   #over = false;
@@ -183,12 +183,17 @@ class Tracer {
     const swept = this.#sweep?.at(made);
     if (swept !== undefined) return this.#do(swept, stop, process, file);
     if (this.sweepPlan !== undefined) return;
-    this.#calls.push(made);
     const { plan } = this;
+    const there = plan === undefined
+      ? { there: STRUCK.filter((who) => this.#pidOf(who) !== undefined) }
+      : {};
+    this.#calls.push({ ...made, ...there });
     if (plan?.role !== role) return;
     const isNext = this.#done !== undefined && this.#times < (plan.times ?? 1);
     if (plan.index !== index && !isNext) return;
     if (plan.call !== undefined && !isLike(made, plan.call)) return;
+    const isStrike = typeof plan.what === "object";
+    if (isStrike && this.#pidOf(plan.what.to) === undefined) return;
     this.#times++;
     if (this.#done === undefined) {
       this.#done = made;
@@ -206,6 +211,7 @@ class Tracer {
   ): void {
     if (what === "kill") return kill(pid, SIGKILL);
     if (what === "rival") return this.#startRival();
+    if (typeof what === "object") return this.#strike(what);
     if (what === "half") {
       return setThirdArgument(pid, lessThan(args[2]!, file));
     }
@@ -221,9 +227,12 @@ class Tracer {
       this.#over = true;
     }
     const role = this.#traced.get(pid)?.actor.role;
+    const isOfStrike = this.#struck === pid ||
+      this.#struck !== undefined && signal === SIGTERM;
     if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
       // SIGTERM: nothing may run that nobody looks after any more.
-      const isOurs = this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
+      const isOurs = isOfStrike ||
+        this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
         this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal) ||
         // The runtime's, not ours.
         role === "monitor waking" && role === this.#done?.role;
@@ -246,6 +255,7 @@ class Tracer {
       ? "daemon"
       : undefined;
     if (role === "monitor") this.#monitor = pid;
+    if (role === "daemon") this.#child = pid;
     const process = newTraced(Actor.forked(role));
     this.#traced.set(pid, process);
     return process;
@@ -254,6 +264,8 @@ class Tracer {
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
     if (!this.#idle || this.#code === undefined || this.#over) return;
+    // It has been told to end, and has to do so by itself.
+    if (this.#struck === this.#monitor) return;
     if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
     // It waits for a command that is not ready yet, too; and a script that it
     // runs at a crash has become another program as well.
@@ -276,6 +288,24 @@ class Tracer {
     if (step === "crash") kill(daemon, SIGSEGV);
     else if (step === "terminate") kill(this.#monitor, SIGTERM);
     else if (step !== undefined) request(this.#monitor, step);
+  }
+
+  #pidOf(who: Struck): number | undefined {
+    if (who === "parent") {
+      return this.#code === undefined ? this.root : undefined;
+    }
+    const pid = who === "monitor" ? this.#monitor : this.#child;
+    return pid !== undefined && isAlive(pid) ? pid : undefined;
+  }
+
+  #strike({ signal, to }: Strike): void {
+    const pid = this.#pidOf(to)!;
+    this.#struck = pid;
+    this.#over ||= to === "parent" || signal === SIGKILL;
+    kill(pid, signal);
+    // One that is traced gets any other signal from us alone, later.
+    if (signal !== SIGKILL && this.#traced.has(pid)) return;
+    while (isAlive(pid));
   }
 
   #startRival(): void {

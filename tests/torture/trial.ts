@@ -16,7 +16,7 @@ import { crashesOf, deathsOf, outputOf, strangeLines, unsaid } from "./said.ts";
 import { undisturbed } from "./trials.ts";
 
 /** What happens in a life; the end that is wanted comes by a signal too. */
-const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
+export const STEPS: Readonly<Record<Sleep, readonly Step[]>> = {
   asleep: ["crash", "restart", "stop"],
   awake: ["crash", "restart", "terminate"],
 };
