@@ -3,11 +3,13 @@ import { assert } from "@std/assert/assert";
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertNotEquals } from "@std/assert/not-equals";
-import { untilAsleep, wakeOnce } from "../monitored.ts";
+import { close } from "../../ffi/descriptor.ts";
+import { O_CREAT, O_RDWR, open } from "../../ffi/file.ts";
+import { fcntlSetlk } from "../../ffi/lock.ts";
+import { untilAsleep, untilItWaits, wakeOnce } from "../monitored.ts";
 import {
   childrenOf,
   fdsOf,
-  freeze,
   isAlive,
   isAsleep,
   look,
@@ -166,6 +168,10 @@ for (const way of WAYS) {
         box,
         [...server, ...SLEEPY],
       );
+      // Held up by who makes the same pidfile, the next one can say nothing.
+      const tmpfile = box.runPath("web.pid.tmp");
+      const fd = open(tmpfile, O_RDWR | O_CREAT, 0o644);
+      fcntlSetlk(fd);
       Deno.kill(first, "SIGSEGV");
       const second = await box.until(
         "the next daemon starts",
@@ -174,10 +180,10 @@ for (const way of WAYS) {
           !Deno.readLinkSync(`/proc/${monitor}/exe`).startsWith("/memfd:") &&
           childrenOf(monitor).find((pid) => pid !== first && isAlive(pid)),
       );
-      // However far it has come: it can say nothing for now.
-      await freeze(box, second);
+      await untilItWaits(box, monitor);
       assert(!isAsleep(monitor));
-      Deno.kill(second, "SIGCONT");
+      Deno.removeSync(tmpfile);
+      close(fd);
       await box.until(
         "it holds the pidfile",
         () => box.holder("web.pid") === second,
