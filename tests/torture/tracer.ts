@@ -25,7 +25,7 @@ import {
   PPOLL,
   takesDescriptor,
 } from "./calls.ts";
-import { type Held, heldBy } from "./descriptors.ts";
+import { type Course, Crashes, Steps } from "./course.ts";
 import type { Life, Made, Plan, Role, Step, Strike, Struck } from "./life.ts";
 import {
   detach,
@@ -38,14 +38,11 @@ import {
   type Stop,
   textAt,
 } from "./ptrace.ts";
-import { Sweep, type SweepPlan } from "./sweep.ts";
-import { lookAt, request, runningDaemon, shown } from "./traced_monitor.ts";
-import { isAlive, zombiesOf } from "../proc.ts";
+import type { SweepPlan } from "./sweep.ts";
+import { isAlive } from "../proc.ts";
 
 const SIGKILL = 9;
-const SIGSEGV = 11;
 const SIGTERM = 15;
-const SIGCHLD = 17;
 
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
@@ -53,8 +50,6 @@ const LONG_MS = 30_000n;
 const PREPARING_MS = 500n;
 /** So long another start may take that does not wait for the one held back. */
 const HELD_MS = 2_000;
-/** So often a monitor is woken to wait for a child that has ended. */
-const PATIENCE = 5;
 const FAILED_CALL = Symbol();
 const STRUCK = ["parent", "monitor", "daemon"] as const;
 
@@ -72,14 +67,11 @@ class Tracer {
   #done: Made | undefined;
   #doneAt = 0;
   #times = 0;
-  #stage = 0;
   #code: number | undefined;
   /** What runs in parent, monitor and daemon until that is its command. */
   #program = "";
   /** The process that became a command last. */
   #command: number | undefined;
-  /** The daemon to which a step was done last. */
-  #daemon: number | undefined;
   #monitor = 0;
   /** The daemon that was forked last. */
   #child: number | undefined;
@@ -88,23 +80,18 @@ class Tracer {
   /** Whether the monitor waits, and for no deadline. */
   #idle = false;
   #over = false;
-  #held: Held | undefined;
-  #isWoken = false;
   readonly #long: bigint;
   #rival: number | undefined;
   #rivalCode: number | undefined;
-  #sweep: Sweep | undefined;
-  #log = "";
-  #patience = PATIENCE;
 
   constructor(
     readonly plan: Plan | undefined,
     readonly sweepPlan: SweepPlan | undefined,
-    readonly steps: readonly Step[],
+    readonly course: Course,
+    readonly isVerb: boolean,
     readonly root: number,
     readonly argv: readonly string[],
   ) {
-    const isVerb = steps.length === 0;
     this.#long = sweepPlan === undefined ? LONG_MS : PREPARING_MS;
     this.#over = isVerb;
     this.#traced.set(root, newTraced(new Actor(isVerb ? "verb" : "parent")));
@@ -118,19 +105,24 @@ class Tracer {
       this.#drive();
       const awaitsRival = this.#rival !== undefined &&
         this.#rivalCode === undefined;
-      if (this.#over && this.#code !== undefined && !awaitsRival) break;
+      if (this.#isOver && this.#code !== undefined && !awaitsRival) break;
     }
+    const { stage, held, swept } = this.course;
     return {
       calls: this.#calls,
       done: this.#done,
       doneAt: this.#doneAt,
-      stage: this.#stage,
+      stage,
       code: this.#code ?? -1,
-      held: this.#held,
+      held,
       deaths: this.#deaths,
       rival: this.#rivalCode,
-      swept: this.#sweep?.result,
+      swept,
     };
+  }
+
+  get #isOver(): boolean {
+    return this.#over || this.course.isOver;
   }
 
   #handle(stop: Stop): void {
@@ -179,8 +171,8 @@ class Tracer {
       ? fileOf(pid, Number(args[0]))
       : undefined;
     const second = String(args[1]);
-    const made = { role, number, text, file, second, stage: this.#stage };
-    const swept = this.#sweep?.at(made);
+    const made = { role, number, text, file, second, stage: this.course.stage };
+    const swept = this.course.at(made);
     if (swept !== undefined) return this.#do(swept, stop, process, file);
     if (this.sweepPlan !== undefined) return;
     const { plan } = this;
@@ -197,7 +189,7 @@ class Tracer {
     this.#times++;
     if (this.#done === undefined) {
       this.#done = made;
-      this.#doneAt = this.#stage;
+      this.#doneAt = this.course.stage;
     }
     this.#over ||= plan.what === "kill";
     this.#do(plan.what, stop, process, file);
@@ -229,7 +221,9 @@ class Tracer {
     const role = this.#traced.get(pid)?.actor.role;
     const isOfStrike = this.#struck === pid ||
       this.#struck !== undefined && signal === SIGTERM;
-    if (signal !== undefined && role !== undefined && pid !== this.#daemon) {
+    if (
+      signal !== undefined && role !== undefined && pid !== this.course.daemon
+    ) {
       // SIGTERM: nothing may run that nobody looks after any more.
       const isOurs = isOfStrike ||
         this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
@@ -249,7 +243,7 @@ class Tracer {
     // A thread of the runtime's is nobody.
     const role = number("Tgid") !== pid
       ? undefined
-      : parent === this.root && this.steps.length > 0
+      : parent === this.root && !this.isVerb
       ? "monitor"
       : parent === this.#monitor
       ? "daemon"
@@ -263,31 +257,11 @@ class Tracer {
 
   /** Lets the next thing happen when everybody waits for it. */
   #drive(): void {
-    if (!this.#idle || this.#code === undefined || this.#over) return;
+    if (!this.#idle || this.#code === undefined || this.#isOver) return;
     // It has been told to end, and has to do so by itself.
     if (this.#struck === this.#monitor) return;
-    if (this.sweepPlan !== undefined) return this.#crashAgain(this.sweepPlan);
-    // It waits for a command that is not ready yet, too; and a script that it
-    // runs at a crash has become another program as well.
-    const saysReady = this.argv.some((word) => word.startsWith("--ready="));
-    const daemon = saysReady
-      ? runningDaemon()
-      : this.#command ?? runningDaemon();
-    if (daemon === undefined || daemon === this.#daemon) return;
-    this.#idle = false;
-    // It may be about to wait for what has come already, and that for what it
-    // closes then: so it is woken once more before its descriptors are counted.
-    const isLast = this.#stage === this.steps.length - 1;
-    if (isLast && !this.#isWoken && this.steps.at(-1) === "terminate") {
-      this.#isWoken = true;
-      return kill(this.#monitor, SIGCHLD);
-    }
-    this.#daemon = daemon;
-    this.#held = heldBy(this.#monitor);
-    const step = this.steps[this.#stage++];
-    if (step === "crash") kill(daemon, SIGSEGV);
-    else if (step === "terminate") kill(this.#monitor, SIGTERM);
-    else if (step !== undefined) request(this.#monitor, step);
+    const isBusy = this.course.goOn(this.#monitor, this.#command);
+    if (isBusy) this.#idle = false;
   }
 
   #pidOf(who: Struck): number | undefined {
@@ -317,37 +291,6 @@ class Tracer {
     const pidfd = pidfdOpen(this.#rival);
     waitReadable([pidfd], this.plan?.patience ?? HELD_MS);
     close(pidfd);
-  }
-
-  /** Sees what the last crash has come to, and has the daemon crash once more. */
-  #crashAgain(plan: SweepPlan): void {
-    this.#idle = false;
-    const { phase, pid, lastStart } = shown() ?? {};
-    const isBack = phase === "running" && pid !== this.#daemon;
-    // There is more to come, and then it waits anew.
-    if (pid === undefined || !isBack && phase !== "backingOff") return;
-    // As above: once more, before anything is looked at.
-    this.#isWoken = !this.#isWoken;
-    if (this.#isWoken) return kill(this.#monitor, SIGCHLD);
-    const zombies = zombiesOf(this.#monitor);
-    // It may have ended right now.
-    if (zombies.length > 0 && this.#patience-- > 0) {
-      return kill(this.#monitor, SIGCHLD);
-    }
-    this.#patience = PATIENCE;
-    const there = lookAt(this.#monitor, isBack ? pid : undefined, zombies);
-    const { log } = there;
-    const seen = { ...there, log: log.slice(this.#log.length) };
-    if (!isBack) {
-      if (lastStart?.ready === false) this.#sweep?.failed(seen);
-      // It would wait for seconds.
-      return request(this.#monitor, "restart");
-    }
-    this.#log = log;
-    this.#daemon = pid;
-    this.#sweep ??= new Sweep(plan);
-    if (this.#sweep.isToGoOn(seen)) kill(pid, SIGSEGV);
-    else this.#over = true;
   }
 }
 
@@ -389,10 +332,12 @@ if (import.meta.main) {
   kill(root, 18); // SIGCONT
   const given: Plan | SweepPlan | null = JSON.parse(plan!);
   const isSweep = given !== null && "sweep" in given;
+  const ways: readonly Step[] = JSON.parse(steps!);
   const tracer = new Tracer(
     isSweep ? undefined : given ?? undefined,
     isSweep ? given : undefined,
-    JSON.parse(steps!),
+    isSweep ? new Crashes(given) : new Steps(ways, argv),
+    ways.length === 0,
     root,
     argv,
   );
