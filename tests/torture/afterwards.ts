@@ -44,7 +44,11 @@ export async function settled(
     if (more.length > 0) {
       throw new Error(`several daemons: ${picture(box)}`);
     }
-    if (pids.length === 0) return answer = { daemon: undefined };
+    if (pids.length === 0) {
+      // One that was killed holds its locks until the last of its threads ends.
+      const { kind } = readMonitorFile(box.runPath("web.pid"));
+      return kind !== "held" && (answer = { daemon: undefined });
+    }
     if (daemon === undefined || box.holder("web.pid") !== daemon) return false;
     if (box.pidfile("web.pid") !== daemon) return false;
     const [monitor, ...strangers] = others(pids, daemon);
