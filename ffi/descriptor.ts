@@ -169,21 +169,24 @@ export function readAt(
 }
 
 /**
- * Writes over the beginning of a file, in one call.
+ * Writes over the beginning of a file: in one call, and in more only if there
+ * was no room at first.
  *
  * @param fd The file; not open for appending.
  * @param bytes What to write.
- * @returns The number of bytes that were written, fewer when there is no room.
- * @throws {LibcError} `ENOSPC`, `EFBIG`, `EIO`.
+ * @throws {LibcError} `ENOSPC`, `EFBIG`, `EIO`; then some of it may be written.
  */
 export function writeBeginning(
   fd: number,
   bytes: Uint8Array<ArrayBuffer>,
-): number {
-  return uninterrupted(
-    "pwrite",
-    () => libc.pwrite(fd, bytes, BigInt(bytes.length), 0n),
-  );
+): void {
+  for (let at = 0; at < bytes.length;) {
+    const rest = bytes.subarray(at);
+    at += uninterrupted(
+      "pwrite",
+      () => libc.pwrite(fd, rest, BigInt(rest.length), BigInt(at)),
+    );
+  }
 }
 
 /**

@@ -23,18 +23,24 @@ const vlog: Vlog = vlogModule("daemon_unix");
 const LIMITS = ["as", "data", "stack", "nofile", "nproc", "memlock"]
   .concat("sigpending") as (keyof typeof RLIMITS)[];
 
-/** The limits under which this process's program has started. */
-let limits: Proof["limits"] = [];
+/** The limits under which this process's program has started, or why not. */
+let limits: Proof["limits"] | LibcError = [];
 
 /**
  * Notes the limits under which this program has started: to be called soon, as
- * somebody else may lower them.
+ * somebody else may lower them. Where they cannot be told nothing can be proved,
+ * and the monitor stays awake.
  */
 export function noteLimits(): void {
-  limits = LIMITS.map((name) => ({
-    resource: RLIMITS[name],
-    soft: getrlimit(RLIMITS[name]).soft,
-  }));
+  try {
+    limits = LIMITS.map((name) => ({
+      resource: RLIMITS[name],
+      soft: getrlimit(RLIMITS[name]).soft,
+    }));
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    limits = error;
+  }
 }
 
 /**
@@ -46,7 +52,7 @@ export function noteLimits(): void {
  * @param given The descriptors that the program is given.
  * @returns It; nothing for a program that is its own daemon, which is tried each
  * time.
- * @throws {LibcError} When `/proc` cannot be read.
+ * @throws {LibcError} When `/proc` cannot be read, or the limits could not.
  */
 export function proofOf(
   state: MonitorState,
@@ -54,6 +60,7 @@ export function proofOf(
   given: readonly number[],
 ): Proof | undefined {
   if (state.command === undefined) return undefined;
+  if (limits instanceof LibcError) throw limits;
   const status = fromBytes(readFile("/proc/self/status"));
   const data = Number(/^VmData:\s*(\d+) kB$/m.exec(status)?.[1]) * 1024;
   const own = readDirectory("/proc/self/fd").map(Number)

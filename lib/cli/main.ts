@@ -5,7 +5,9 @@
  */
 import { readArgs } from "../../ffi/argv.ts";
 import { fromBytes } from "../../ffi/c_string.ts";
+import { LibcError } from "../../ffi/libc.ts";
 import { exit } from "../fatal_signal.ts";
+import { CANNOT_TELL } from "../look_error.ts";
 import { type Misspelt, UsageError } from "../options.ts";
 import { setProgramName } from "../program_name.ts";
 import { takeStage, TRIAL_STATUS } from "../stage.ts";
@@ -35,7 +37,7 @@ export async function main(): Promise<void> {
     const stage = takeStage();
     if (stage?.role === "trial") exit(TRIAL_STATUS);
     if (stage?.role === "woken") resume(stage.state);
-    argv = readArgs();
+    argv = givenArgs();
     exit(dispatch(argv));
   } catch (error) {
     const word = argv[0] && fromBytes(argv[0]);
@@ -61,6 +63,16 @@ export async function main(): Promise<void> {
     const { failure = 1 } = findVerb(VERBS, word) ?? runVerb;
     if (error instanceof Error) vlog.fatal(error.message, failure);
     throw error;
+  }
+}
+
+/** Without them it is not even known what was asked. */
+function givenArgs(): Uint8Array[] {
+  try {
+    return readArgs();
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    vlog.fatal(`/proc/self/cmdline: ${error.message}`, CANNOT_TELL);
   }
 }
 

@@ -176,6 +176,18 @@ for (
       ]);
       assertEquals(code, 4);
       assertMatch(stdout, new RegExp(`unknown, \\S+: ${why} `));
+      // Nor can it be told then what was asked.
+      const cmdline = "/proc/self/cmdline";
+      const unread = await box.run([
+        ...["strace", "-qq", "-o", "/dev/null", "-P", cmdline],
+        ...["-e", `inject=openat:error=${errno}`, TEND, "status", "web"],
+      ]);
+      assertEquals(unread.code, 4);
+      // Before it strace says which path that is.
+      assertMatch(
+        unread.stderr,
+        new RegExp(`^tend: ${cmdline}: open failed \\(${why}\\)$`, "m"),
+      );
     },
   });
 }

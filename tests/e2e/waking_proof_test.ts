@@ -288,3 +288,26 @@ Deno.test({
     assertEquals(parentOf(await successorOf(daemon, box)), monitor);
   },
 });
+
+Deno.test({
+  name: "a monitor that cannot tell its limits stays awake, and says so",
+  ignore: await lacks(["strace"]),
+  fn: async () => {
+    await using box = await Sandbox.create();
+    const inject = "inject=prlimit64:error=EPERM";
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject];
+    const daemon = box.start([...strace, TEND, ...SLEEPY, ...SLEEP_600]);
+    const pid = await box.until(
+      "the daemon runs",
+      () => box.holder("web.pid"),
+    );
+    await box.until("it is said", () =>
+      logOf(box).includes(
+        "cannot sleep: getrlimit failed (Operation not permitted), staying awake",
+      ));
+    Deno.kill(pid, "SIGSEGV");
+    await successorOf(pid, box);
+    assertEquals((await box.tend("stop", "web")).code, 0);
+    await daemon.finished();
+  },
+});

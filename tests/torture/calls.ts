@@ -161,6 +161,9 @@ const SAID: Readonly<Record<string, string>> = {
   wait4: "waitpid|wait4",
 };
 
+/** libc asks for users and groups by calls that it does not tell of. */
+const LOOKUPS = "getpwnam|getpwuid|getgrnam|getgrouplist";
+
 /**
  * Whether a text has a sentence with a call that failed, and why.
  *
@@ -174,7 +177,7 @@ export function saysWhatFailed(
   errno: number,
 ): boolean {
   const name = nameOf(number);
-  const call = `\\b(?:${SAID[name] ?? name})(?:\\([A-Z_]+\\))?`;
+  const call = `\\b(?:${SAID[name] ?? name}|${LOOKUPS})(?:\\([A-Z_]+\\))?`;
   const reason = strerror(errno);
   // In Open vSwitch's words, too.
   const sentences = [
