@@ -60,7 +60,7 @@ export function signalDaemon(state: Killable, signal: number): void {
       if (groupOf(daemonPid) !== daemonPid) passOn(signal, daemonPid);
       return passOn(signal, -daemonPid);
     case "tree":
-      return signalTree(state, signal);
+      return signalWholeTree(state, signal);
   }
 }
 
@@ -72,7 +72,7 @@ export function signalDaemon(state: Killable, signal: number): void {
  * @param signal The signal's number.
  */
 export function signalOthers(state: Killable, signal: number): void {
-  if (state.killMode === "tree") signalTree(state, signal, isInOurGroup);
+  if (state.killMode === "tree") signalWholeTree(state, signal, isInOurGroup);
 }
 
 /**
@@ -88,7 +88,7 @@ export function signalLeft(state: Killable, signal: number): void {
     case "group":
       return signalGroup(state.daemonPid, signal);
     case "tree":
-      return signalTree(state, signal);
+      signalTree(state, signal);
   }
 }
 
@@ -205,38 +205,55 @@ function signalGroup(group: number, signal: number): void {
   }
 }
 
+/** The daemon is told whatever cannot be seen: its number is still its own. */
+function signalWholeTree(
+  state: Killable,
+  signal: number,
+  isSpared: (pid: number) => boolean = () => false,
+): void {
+  const { daemonPid } = state;
+  const told = signalTree(state, signal, isSpared);
+  if (!told.has(daemonPid) && !isSpared(daemonPid)) passOn(signal, daemonPid);
+}
+
 /**
  * Parents before their children, which they might replace. Where there are too
  * many to be held at once, those that have lost a parent meanwhile are found by
  * another look; nobody is told twice.
+ *
+ * @returns Who was told.
  */
 function signalTree(
   state: Killable,
   signal: number,
   isSpared: (pid: number) => boolean = () => false,
-): void {
+): Set<number> {
+  const pids = new Set<number>();
   const isMeant = (pid: number) => !isHelper(state, pid);
   const told = new Set<string>();
   const tell = (process: ProvenProcess, since: number) => {
     const key = `${process.pid} ${since}`;
     if (!told.has(key) && !isSpared(process.pid)) signalOne(process, signal);
     told.add(key);
+    pids.add(process.pid);
   };
   try {
     for (let look = 0; look < LOOKS; look++) {
       const before = told.size;
       const isWhole = visitDescendants(ourselves(), isMeant, tell);
-      if (isWhole || told.size === before) return;
+      if (isWhole || told.size === before) break;
     }
   } catch (error) {
     // Linux before 5.3, or no descriptors. A child's number is its own until we
     // wait for it.
     if (!(error instanceof LibcError)) throw error;
     vlog.warn(`${error.message}, signal ${signal} for direct children alone`);
-    for (const pid of childrenOfDaemon(state)) {
-      if (!isSpared(pid)) passOn(signal, pid);
+    for (const pid of childrenIfSeen(state)) {
+      if (!isSpared(pid) && !pids.has(pid)) passOn(signal, pid);
+      pids.add(pid);
     }
   }
+  return pids;
 }
 
 function signalOne(process: ProvenProcess, signal: number): void {
@@ -254,6 +271,15 @@ function childrenOfDaemon(state: Killable): number[] {
   const self = at(getpid());
   const children = self === undefined ? [] : below(self);
   return children.filter((pid) => !isHelper(state, pid) && isChild(pid));
+}
+
+function childrenIfSeen(state: Killable): number[] {
+  try {
+    return childrenOfDaemon(state);
+  } catch (error) {
+    if (!(error instanceof LibcError)) throw error;
+    return [];
+  }
 }
 
 function isHelper({ helpers, loggers }: Killable, pid: number): boolean {

@@ -68,17 +68,22 @@ export function monitorDaemon(
   const starter = new Starter(state, image);
   const monitor = getpid();
   const quiet = new Quiet();
+  let hasFailed = false;
   for (;;) {
     try {
       hearAgain(state);
+      // A turn that fails each time does not come to that.
+      if (hasFailed) deadlineIfDue(state, state.deadline);
+      hasFailed = false;
       const daemon = takeTurn(state, starter, quiet);
       if (daemon !== undefined) return daemon;
     } catch (error) {
-      // Of a start the caller hears, and a daemon's own process is no monitor.
-      if (!state.everReady || getpid() !== monitor) throw error;
+      // Nobody is to be looked after yet, or this is the daemon's own process.
+      if (state.daemonPid === 0 || getpid() !== monitor) throw error;
       if (!(error instanceof Error)) throw error;
       // Whatever it is: the daemon must not be left without its monitor.
       vlog.err(`${error.message}, going on in a second`);
+      hasFailed = true;
       waitReadable([], GO_ON_MS);
     }
   }
@@ -192,20 +197,29 @@ function waitForEvents(
   else if (said?.works) quiet.note("ping");
   if (ready.includes(readinessFd)) hearOfReadiness(state);
   reapChildren(state);
-  // Unless it was another's that has become pointless since we looked, or only
-  // the monitor's file is to be written again: each turn does that.
-  if (
-    ready.includes(deadlineFd) && deadline !== undefined &&
-    state.deadline === deadline && bootTime() >= deadline
-  ) {
-    dispatch(state, { kind: "deadline" });
-  }
+  if (ready.includes(deadlineFd)) deadlineIfDue(state, deadline);
   // While there are messages left, one may be that it works.
   if (ready.includes(watchdogFd) && !said?.isCut && isOverdue(state)) {
     dispatch(state, { kind: "hung", why: HUNG.silent(state) });
   }
   const cleared = endOfClearing(state);
   if (cleared !== undefined) goOn(state, cleared);
+}
+
+/**
+ * Unless it was another's that has become pointless since we looked, or only the
+ * monitor's file is to be written again: each turn does that.
+ */
+function deadlineIfDue(
+  state: MonitorState,
+  deadline: number | undefined,
+): void {
+  if (
+    deadline !== undefined && state.deadline === deadline &&
+    bootTime() >= deadline
+  ) {
+    dispatch(state, { kind: "deadline" });
+  }
 }
 
 /**

@@ -36,6 +36,7 @@ import {
   tellToEnd,
   timedOutAndEnded,
 } from "./monitor_ready.ts";
+import { leaveCallersOutput } from "./post_detach.ts";
 import { isCrash } from "./restart.ts";
 import { forkNotifyStartup } from "./startup.ts";
 import { stopRelay } from "./stderr_relay.ts";
@@ -391,14 +392,15 @@ function becameReady(state: MonitorState): void {
   if (state.notifyFd === -1) return;
   // What the daemon has written comes before our caller's prompt.
   stopRelay();
-  if (state.detachError !== undefined) {
+  const { detachError } = state;
+  if (detachError !== undefined) {
     // The daemon has left; it would be lost if we gave up for this.
-    vlog.warn(
-      `${state.detachError}, the monitor may hold what the caller gave`,
-    );
+    vlog.warn(`${detachError}, the monitor may hold what the caller gave`);
     state.detachError = undefined;
   }
   dropConsole();
+  // What still fails of it has just been told.
+  if (detachError !== undefined) leaveCallersOutput();
   showTitle(state);
   publish(state);
   const { notifyFd } = state;

@@ -34,6 +34,16 @@ export function daemonizePostDetach(
   return failureOf(() => closeStandardFds(keepConsole())) ?? failed;
 }
 
+/**
+ * Lets go of the caller's standard descriptors after all. When nothing is to be
+ * said any more that takes no descriptor, whose lack may have been the failure.
+ *
+ * @returns What failed, and leaves the process holding on to them.
+ */
+export function leaveCallersOutput(): LibcError | undefined {
+  return failureOf(closeStandardFds);
+}
+
 function failureOf(act: () => void): LibcError | undefined {
   try {
     act();

@@ -160,9 +160,10 @@ function environmentOf(pid: number): string {
     if (text !== "") return text;
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const [vsize, start, end] = [fields[20], fields[47], fields[48]];
-    // A task of the kernel's, or one that was really given none.
-    if (vsize === "0" || (end !== "0" && start === end)) return "";
+    const [vsize, code] = [fields[20], fields[23]];
+    // A task of the kernel's, or one that was really given none: where its code
+    // begins is noted last.
+    if (vsize === "0" || code !== "0") return "";
   }
 }
 

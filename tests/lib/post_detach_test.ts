@@ -96,6 +96,42 @@ Deno.test("daemonizePostDetach() returns what failed when no descriptor is to be
   assertEquals(answer, "true fcntl(F_DUPFD) failed (Invalid argument)");
 });
 
+Deno.test("leaveCallersOutput() needs no descriptor that is not there", async () => {
+  await using box = await Sandbox.create();
+  const path = box.path("answer");
+  await ask(
+    box,
+    `
+    import {
+      daemonizePostDetach,
+      leaveCallersOutput,
+    } from "${ROOT}/lib/post_detach.ts";
+    import { O_RDONLY, open } from "${ROOT}/ffi/file.ts";
+    import { setrlimit } from "${ROOT}/ffi/limit.ts";
+    setrlimit(7, { soft: 64n, hard: 1024n });
+    try {
+      for (;;) open("/dev/null", O_RDONLY);
+    } catch {}
+    const failed = daemonizePostDetach({ detach: true, chdir: true });
+    const held = Deno.readLinkSync("/proc/self/fd/1");
+    const error = leaveCallersOutput();
+    const now = Deno.readLinkSync("/proc/self/fd/1");
+    setrlimit(7, { soft: 1024n, hard: 1024n });
+    Deno.writeTextFileSync(
+      Deno.args[0],
+      [failed.message, held, String(error), now].join("\\n"),
+    );`,
+    { args: [path] },
+  );
+  const [failed, held, error, now] = box.read(path)!.split("\n");
+  assertEquals([failed, held?.startsWith(box.dir), error, now], [
+    "fcntl(F_DUPFD) failed (Too many open files)",
+    true,
+    "undefined",
+    "/dev/null",
+  ]);
+});
+
 Deno.test("daemonizePostDetach() returns nothing when all went well, or nothing was to do", async () => {
   for (const detach of [true, false]) {
     const { answer } = await detachAndSay(detach);
