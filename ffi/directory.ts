@@ -5,7 +5,7 @@
  * @module
  */
 import { type CString, cString } from "./c_string.ts";
-import { bind, checked, clearErrno, errno, LibcError } from "./libc.ts";
+import { bind, checked, clearErrno, Errno, errno, LibcError } from "./libc.ts";
 
 const libc = bind({
   mkdir: {
@@ -43,7 +43,10 @@ export function mkdir(path: CString, mode: number): void {
 export function readDirectory(path: CString): string[] {
   const name = cString(path);
   const { opendir, readdir, closedir } = libc;
-  const directory = opendir(name);
+  let directory: Deno.PointerValue;
+  do directory = opendir(name); while (
+    directory === null && errno() === Errno.EINTR
+  );
   if (directory === null) throw new LibcError("opendir", errno());
   const names: string[] = [];
   let why: number;

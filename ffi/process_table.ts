@@ -226,17 +226,22 @@ function readUnlessGone(path: string): string | undefined {
   name ??= new Uint8Array(64);
   part ??= new Uint8Array(PART);
   encoder.encodeInto(`${path}\0`, name);
-  const fd = libc.open(name, O_RDONLY | O_CLOEXEC);
+  let fd: number;
+  do fd = libc.open(name, O_RDONLY | O_CLOEXEC); while (wasInterrupted(fd));
   if (fd === -1) return goneOrFail("open", errno());
   let text = "";
   let length: number;
   do {
     length = Number(libc.read(fd, part, BigInt(PART)));
     if (length > 0) text += fromBytes(part.subarray(0, length));
-  } while (length > SHORT_PART);
+  } while (length > SHORT_PART || wasInterrupted(length));
   const why = errno();
   libc.close(fd);
   return length < 0 ? goneOrFail("read", why) : text;
+}
+
+function wasInterrupted(result: number): boolean {
+  return result === -1 && errno() === Errno.EINTR;
 }
 
 /** It may have ended since it was opened: ESRCH. */

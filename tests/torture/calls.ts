@@ -131,8 +131,8 @@ export function nameOf(number: number): string {
 
 /** Calls that tend, which calls libc, has other names for. */
 const SAID: Readonly<Record<string, string>> = {
-  // Whether a command can be executed.
-  access: "access|exec",
+  // Whether a command can be executed, and whether an output can be opened.
+  access: "access|exec|open",
   clone: "clone|fork",
   clone3: "posix_spawn|clone",
   dup3: "dup2|dup3",
