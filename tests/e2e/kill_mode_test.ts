@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert/equals";
 import { assertMatch } from "@std/assert/match";
 import { assertStringIncludes } from "@std/assert/string-includes";
+import { lacks } from "../binutils.ts";
 import { isFree, leaving, leftIn, PLACES, untilLeft } from "../leftovers.ts";
 import {
   LOGGED,
@@ -580,3 +581,30 @@ Deno.test("tend stop tells more processes to end than there are descriptors for,
   assertEquals(await box.tend("stop", "web"), DONE);
   assertEquals([lines("told"), box.processes()], [60, []]);
 });
+
+for (const errno of ["EACCES", "EMFILE"]) {
+  Deno.test({
+    name:
+      `tend stop ends COMMAND with --kill-mode=tree when every look fails with ${errno}`,
+    ignore: await lacks(["strace"]),
+    fn: async () => {
+      await using box = await Sandbox.create();
+      await box.tend(
+        ...[...MONITORED, "--kill-mode=tree", "--sleep-after=never"],
+        ...SLEEP,
+      );
+      const { monitor } = shown(box)!;
+      const strace = box.start([
+        ...["strace", "-qq", "-o", "/dev/null"],
+        ...["-e", `inject=openat,open:error=${errno}`, "-p", `${monitor}`],
+      ]);
+      await box.until(
+        "it is traced",
+        () => look(monitor)?.status.get("TracerPid") === `${strace.pid}`,
+      );
+      assertEquals(await box.tend("stop", "web"), DONE);
+      await strace.finished();
+      assertEquals([box.processes(), box.runFiles()], [[], []]);
+    },
+  });
+}
