@@ -22,6 +22,12 @@ import { runLife } from "./run_life.ts";
 import { crashesOf, deathsOf, outputOf } from "./said.ts";
 import { lifeOf, STEPS, type Trial } from "./trial.ts";
 import { type Case, tryCases } from "./trials.ts";
+import {
+  lifeOfVerb,
+  tryVerb,
+  VERB_DEEDS,
+  type VerbDeed,
+} from "./verb_trial.ts";
 
 const SIGKILL = 9;
 const SIGSEGV = 11;
@@ -94,6 +100,12 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
+const OF_VERBS = [
+  { what: "SIGSEGV to a daemon", signal: SIGSEGV, to: "daemon" },
+  { what: "SIGTERM to a monitor", signal: SIGTERM, to: "monitor" },
+  { what: "SIGKILL to a monitor", signal: SIGKILL, to: "monitor" },
+] as const;
+
 /** Sends them. */
 export async function signalAnywhere(budget: Budget): Promise<Row[]> {
   const deadline = performance.now() + budget.seconds * 1000;
@@ -102,9 +114,29 @@ export async function signalAnywhere(budget: Budget): Promise<Row[]> {
     casesOf(COMMANDED, "awake", ""),
     // Between its start and its word a monitor waits for it.
     casesOf(READY, "awake", " of a command that says when it is ready"),
+    ...VERB_DEEDS.map((deed, i) =>
+      // Each has its turn with either kind of monitor.
+      casesOfVerb(deed, (i + budget.seed) % 2 === 0 ? "asleep" : "awake")
+    ),
   ]);
   const seconds = (deadline - performance.now()) / 1000;
   return tryCases(cases.flat(), { ...budget, seconds });
+}
+
+/** To those that a verb is about, at each of its calls. */
+async function casesOfVerb(deed: VerbDeed, sleep: Sleep): Promise<Case[]> {
+  const calls = callsOf(await lifeOfVerb(deed, sleep));
+  return calls.flatMap((call, index) =>
+    OF_VERBS.filter(({ to }) => call.there?.includes(to)).map((strike) => ({
+      what: `${strike.what} while tend ${deed} makes a call, ${sleep}`,
+      run: () => tryVerb(deed, sleep, { role: "verb", index, what: strike }),
+    }))
+  );
+}
+
+function callsOf({ life, failures }: Trial): readonly Made[] {
+  if (life !== undefined && failures.length === 0) return life.calls;
+  throw new Error(failures.join("\n"));
 }
 
 /** Each signal at each call at which it can come. */
@@ -113,12 +145,9 @@ async function casesOf(
   sleep: Sleep,
   whose: string,
 ): Promise<Case[]> {
-  const { life, failures } = await lifeOf(subject, sleep);
-  if (life === undefined || failures.length > 0) {
-    throw new Error(failures.join("\n"));
-  }
+  const calls = callsOf(await lifeOf(subject, sleep));
   const counts = new Map<string, number>();
-  return life.calls.flatMap((call) => {
+  return calls.flatMap((call) => {
     const { role } = call;
     const index = counts.get(role) ?? 0;
     counts.set(role, index + 1);

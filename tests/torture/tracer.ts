@@ -39,6 +39,7 @@ import {
   textAt,
 } from "./ptrace.ts";
 import type { SweepPlan } from "./sweep.ts";
+import { shown } from "./traced_monitor.ts";
 import { isAlive } from "../proc.ts";
 
 const SIGKILL = 9;
@@ -268,7 +269,11 @@ class Tracer {
     if (who === "parent") {
       return this.#code === undefined ? this.root : undefined;
     }
-    const pid = who === "monitor" ? this.#monitor : this.#child;
+    // Those that a verb is about are not its children.
+    const { monitor, pid: daemon } = this.isVerb
+      ? shown() ?? {}
+      : { monitor: this.#monitor, pid: this.#child };
+    const pid = who === "monitor" ? monitor : daemon;
     return pid !== undefined && isAlive(pid) ? pid : undefined;
   }
 

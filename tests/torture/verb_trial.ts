@@ -9,13 +9,15 @@ import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import { afterwards, settled } from "./afterwards.ts";
 import { heldBy, leaksOf } from "./descriptors.ts";
-import type { Life, Plan } from "./life.ts";
+import type { Life, Plan, Strike } from "./life.ts";
 import { COMMANDED, type Sleep, startArgs } from "./lived_daemons.ts";
 import { describe, picture } from "./picture.ts";
 import { runLife } from "./run_life.ts";
 import { crashesOf, deathsOf, outputOf, unsaid } from "./said.ts";
 import type { Trial } from "./trial.ts";
 import { undisturbed } from "./trials.ts";
+
+const SIGSEGV = 11;
 
 /** What a verb is to do to a daemon. */
 interface Deed {
@@ -98,7 +100,11 @@ export async function tryVerb(
         failures.push(...leaksOf(heldBy(monitor), usual));
       }
       const after = { before, daemon, output };
-      failures.push(...broken(box, DEEDS[deed], plan, life, after));
+      failures.push(
+        ...typeof plan?.what === "object"
+          ? brokenByStrike(deed, plan.what, life, after)
+          : broken(box, DEEDS[deed], plan, life, after),
+      );
       failures.push(...await afterwards(box, COMMANDED, sleep, daemon));
     }
     failures.push(...crashesOf(box));
@@ -115,6 +121,28 @@ export function lifeOfVerb(deed: VerbDeed, sleep: Sleep): Promise<Trial> {
     `tend ${deed}, monitor ${sleep}`,
     () => tryVerb(deed, sleep, undefined),
   );
+}
+
+/** What does not hold when another was sent a signal meanwhile. */
+function brokenByStrike(
+  deed: VerbDeed,
+  { signal }: Strike,
+  { code }: Life,
+  { before, daemon, output }: After,
+): string[] {
+  const said = `exit status ${code}: "${output}"`;
+  const isSaid = deed === "status" || code > 0 && /^tend: .+/m.test(output);
+  if (code !== 0 && !isSaid) return [said];
+  const isStop = deed.startsWith("stop");
+  if (code === 0 && isStop && daemon !== undefined) {
+    return [`it runs, ${said}`];
+  }
+  if (signal !== SIGSEGV) return [];
+  // It crashed, and is back, or another was asked for.
+  if (daemon === undefined && !isStop) return [`it is lost, ${said}`];
+  return daemon === before && deed === "restart" && code === 0
+    ? [`it was not restarted, ${said}`]
+    : [];
 }
 
 function broken(
