@@ -137,7 +137,7 @@ const SAID: Readonly<Record<string, string>> = {
   clone3: "posix_spawn|clone",
   dup3: "dup2|dup3",
   eventfd2: "eventfd",
-  execve: "exec|execve|fexecve",
+  execve: "exec|execve|fexecve|posix_spawn",
   execveat: "exec|fexecve",
   // As setpgid(): what is done right before a command is told as its exec.
   fcntl: "fcntl|dup|exec",
