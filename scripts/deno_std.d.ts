@@ -20,6 +20,10 @@ declare module "@std/assert/assert" {
   export function assert(expr: unknown, msg?: string): asserts expr;
 }
 
+declare module "@std/assert/equal" {
+  export function equal(a: unknown, b: unknown): boolean;
+}
+
 declare module "@std/assert/equals" {
   export function assertEquals<T>(actual: T, expected: T, msg?: string): void;
 }

@@ -19,6 +19,7 @@ import { hostileSockets } from "./hostile_sockets.ts";
 import { hostileVariables } from "./hostile_variables.ts";
 import { hostileVerbs } from "./hostile_verbs.ts";
 import {
+  isPassedOver,
   lstat,
   obstruct,
   OWNERS,
@@ -50,7 +51,12 @@ const MODES: readonly (readonly string[])[] = [
 export async function hostileFiles(budget: Budget): Promise<Row[]> {
   // Without a tend that stays nothing is rotated.
   const cases = placings(PLACES, MODES)
-    .filter(({ place, way }) => !isOlder(place) || !way.includes("--exec"));
+    .filter(({ place, way }) => !isOlder(place) || !way.includes("--exec"))
+    // Who writes there writes nothing, again and again, and never ends.
+    .filter(({ place, owner, obstacle: { what } }) =>
+      place !== "web.out" || owner !== OWNERS[0] ||
+      what !== "a link to /proc/self/mem"
+    );
   const rows = new Map(PLACES.map((place) => [
     place,
     new Tally(
@@ -92,13 +98,11 @@ export async function hostileFiles(budget: Budget): Promise<Row[]> {
 async function tryObstacle(
   { way: mode, ...how }: Placing & { readonly way: readonly string[] },
 ): Promise<void> {
-  const { place, obstacle: { what } } = how;
+  const { place } = how;
   await using box = await Sandbox.create();
   await using put = await obstruct(share(box), how);
   const { dir, path, isForeign } = put;
   const wasLink = lstat(path)?.isSymlink === true;
-  const wasNothing = wasLink && what === "a link to nothing" &&
-    place === "web.pid";
 
   // So much is logged that something is.
   const argv = [`--pidfile=${dir}/web.pid`, `--log-file=${dir}/web.log`]
@@ -126,11 +130,13 @@ async function tryObstacle(
       ? "tend: .*web\\.log: write failed .*\n"
       : "";
     assertMatch(stderr, RegExp(`^(?:${told})*$`));
-    const now = lstat(path);
-    // It was left alone, or one of ours is in its place. A link that leads
-    // nowhere is no file, and a pidfile takes its name.
-    const isOurs = now === undefined || now.isFile && now.uid === Deno.uid();
-    if (isForeign && !wasNothing || !isOurs) put.assertUntouched();
+    // It was left alone, or one of ours is in its place: in this order, for
+    // rotation takes it away at any moment.
+    if (isForeign && !isPassedOver(how)) put.assertUntouched();
+    if (!put.isUntouched) {
+      const now = lstat(path);
+      assert(now === undefined || now.isFile && now.uid === Deno.uid());
+    }
   }
   await endAll(box);
   // A link of our own is one that we want followed.

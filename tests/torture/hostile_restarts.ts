@@ -11,6 +11,7 @@ import { childrenOf, isAlive, parentOf } from "../proc.ts";
 import { CANNOT_UNSHARE } from "../program.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
 import {
+  isPassedOver,
   lstat,
   obstruct,
   type Placing,
@@ -83,7 +84,8 @@ async function tryPlanted(
     () => nextOf(box, monitor, daemon) || hasFailed(box, monitor),
   );
   // Its logger replaces what is put there later: else it would lose the rest.
-  if (put.isForeign && !how.place.startsWith("web.out")) put.assertUntouched();
+  const isReplaced = how.place.startsWith("web.out") || isPassedOver(how);
+  if (put.isForeign && !isReplaced) put.assertUntouched();
   const isFollowed = !put.isForeign && lstat(put.path)?.isSymlink;
   if (!isFollowed) await put.assertRestUntouched();
   if (lstat(put.path) !== undefined) {

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert } from "@std/assert/assert";
+import { equal } from "@std/assert/equal";
 import { assertEquals } from "@std/assert/equals";
 import type { Sandbox } from "../sandbox.ts";
 
@@ -159,6 +160,11 @@ export interface Placing {
   readonly owner: number;
 }
 
+/** A link that leads nowhere is no file, and a pidfile takes its name. */
+export function isPassedOver({ obstacle, place }: Placing): boolean {
+  return obstacle.what === "a link to nothing" && place === "web.pid";
+}
+
 /**
  * Each obstacle, everybody's, in each place.
  *
@@ -209,6 +215,11 @@ export class Obstructed implements Shared, AsyncDisposable {
     this.#before = { victim: look(victim), path: look(path) };
     this.#other = other;
     other?.status.then(() => this.#hasOtherEnded = true);
+  }
+
+  /** Whether it is as it was put there. */
+  get isUntouched(): boolean {
+    return equal(look(this.path), this.#before.path);
   }
 
   /** Checks that it is as it was put there. */
