@@ -129,8 +129,14 @@ export function writeFully(fd: number, text: CString): void {
       "write",
       () => libc.write(fd, some, BigInt(some.length)),
     );
-    rest = rest.subarray(n);
+    rest = rest.subarray(someOf("write", n));
   }
+}
+
+/** Who writes nothing, and hears of no error, would do so for ever. */
+function someOf(call: string, written: number): number {
+  if (written === 0) throw new LibcError(call, Errno.EIO);
+  return written;
 }
 
 /**
@@ -182,10 +188,11 @@ export function writeBeginning(
 ): void {
   for (let at = 0; at < bytes.length;) {
     const rest = bytes.subarray(at);
-    at += uninterrupted(
+    const n = uninterrupted(
       "pwrite",
       () => libc.pwrite(fd, rest, BigInt(rest.length), BigInt(at)),
     );
+    at += someOf("pwrite", n);
   }
 }
 

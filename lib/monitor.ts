@@ -68,22 +68,21 @@ export function monitorDaemon(
   const starter = new Starter(state, image);
   const monitor = getpid();
   const quiet = new Quiet();
-  let hasFailed = false;
+  let failures = 0;
   for (;;) {
     try {
-      hearAgain(state);
-      // A turn that fails each time does not come to that.
-      if (hasFailed) deadlineIfDue(state, state.deadline);
-      hasFailed = false;
+      if (failures > 0) hearAgain(state);
       const daemon = takeTurn(state, starter, quiet);
       if (daemon !== undefined) return daemon;
+      failures = 0;
     } catch (error) {
       // Nobody is to be looked after yet, or this is the daemon's own process.
       if (state.daemonPid === 0 || getpid() !== monitor) throw error;
       if (!(error instanceof Error)) throw error;
       // Whatever it is: the daemon must not be left without its monitor.
       vlog.err(`${error.message}, going on in a second`);
-      hasFailed = true;
+      // Turns that fail, one after the other, do not come to the deadline.
+      if (++failures > 1) tryDeadline(state);
       waitReadable([], GO_ON_MS);
     }
   }
@@ -204,6 +203,15 @@ function waitForEvents(
   }
   const cleared = endOfClearing(state);
   if (cleared !== undefined) goOn(state, cleared);
+}
+
+function tryDeadline(state: MonitorState): void {
+  try {
+    deadlineIfDue(state, state.deadline);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    vlog.err(error.message);
+  }
 }
 
 /**

@@ -75,7 +75,7 @@ export function clears(state: MonitorState, status: WaitStatus): boolean {
   return true;
 }
 
-/** The daemon's end must not get lost by this. */
+/** Where that cannot be told there may be: it is looked for again. */
 function isLeft(state: MonitorState): boolean {
   try {
     return someoneLeft(state) !== undefined;
@@ -83,7 +83,7 @@ function isLeft(state: MonitorState): boolean {
     if (!(error instanceof LibcError)) throw error;
     const { daemonPid } = state;
     vlog.warn(`${error.message}, cannot tell what pid ${daemonPid} has left`);
-    return false;
+    return true;
   }
 }
 

@@ -10,9 +10,9 @@ import { hearOfTrouble } from "./logger_trouble.ts";
 import { loggerEnded } from "./loggers.ts";
 import { clears } from "./monitor_clearing.ts";
 import type { MonitorState } from "./monitor_state.ts";
-import { dispatch } from "./monitor_table.ts";
+import { becameReady, dispatch } from "./monitor_table.ts";
 import { readMessages, type Said } from "./notify_socket.ts";
-import { isReady, speaksItself } from "./readiness.ts";
+import { awaitReadiness, isReady, speaksItself } from "./readiness.ts";
 import { REQUEST_SIGNALS, requestOf, TROUBLE_SIGNAL } from "./request.ts";
 import { readStartup } from "./startup.ts";
 import { HUNG, isWatched, startInterval } from "./watchdog.ts";
@@ -47,8 +47,9 @@ export function handleSignals(state: MonitorState): void {
  */
 export function hearOfStartup(state: MonitorState): void {
   const { daemonPid, startupFd, daemonIsFork } = state;
+  const startup = readStartup(daemonPid, startupFd, daemonIsFork);
   state.startupFd = -1;
-  dispatch(state, readStartup(daemonPid, startupFd, daemonIsFork));
+  dispatch(state, startup);
 }
 
 /**
@@ -123,14 +124,18 @@ export function reapChildren(state: MonitorState): void {
 }
 
 /**
- * Acts once more on the end of a daemon that was waited for, where that has
- * failed halfway.
+ * Does what an error has kept from being done, and what no event asks for again:
+ * to tell the caller that the daemon is ready, to wait for its readiness, and to
+ * act on ends. The signal of one may have been taken, and a daemon that was
+ * waited for be acted on halfway.
  *
  * @param state What the monitor knows.
  */
 export function hearAgain(state: MonitorState): void {
+  if (state.phase === "running" && state.notifyFd !== -1) becameReady(state);
+  if (state.phase === "notReady") awaitReadiness(state);
   if (!hasDaemon(state)) unheard = undefined;
-  if (unheard !== undefined) reapChildren(state);
+  reapChildren(state);
 }
 
 /** An end that was waited for, while it is acted on. */

@@ -386,8 +386,10 @@ function becameReadyAnyway(state: MonitorState): void {
 /**
  * The daemon is ready. Only when all is as it will stay is our caller told: it
  * returns to its own caller, who may look.
+ *
+ * @param state What the monitor knows.
  */
-function becameReady(state: MonitorState): void {
+export function becameReady(state: MonitorState): void {
   state.everReady = true;
   if (state.notifyFd === -1) return;
   // What the daemon has written comes before our caller's prompt.

@@ -166,7 +166,10 @@ export function closeMeans({ pipe }: ReadyMeans): void {
 export function awaitReadiness(state: MonitorState): void {
   const { ready } = state;
   state.lookAgain = LOOK_AGAIN_MS.first;
-  if (ready === undefined || ready.how === "notify") return;
+  // Those that say so have their own.
+  if (ready === undefined || ready.how === "notify" || ready.how === "fd") {
+    return;
+  }
   if (state.readinessFd !== -1) return;
   state.readinessFd = timerfd();
   // The first look is at once: it may have been quick.

@@ -203,6 +203,7 @@ export function readStartup(
   // First its end, then the pipe: what it wrote before is there to be read.
   const isSilent = hasEnded(pid) && waitReadable([startupFd], 0) === undefined;
   const bytes = isSilent ? 0 : read(startupFd, new Uint8Array(1));
+  // Until then it may be asked once more.
   close(startupFd);
   if (bytes === 1 || (forkedInPlace && hasExeced(pid))) {
     return { kind: "ready" };

@@ -284,7 +284,17 @@ function* forceEnd(
         `its monitor, pid ${monitor.pid}, has not ended within ` +
           `${seconds(grace)} of its daemon, killed (SIGKILL)`,
       );
+      // It may have been unable to see what its daemon has left.
+      freeze(monitor);
+      const parts = holdParts(monitor);
+      children.push(...parts);
       sendSignal(monitor, Signal.SIGKILL);
+      for (const process of parts) {
+        say.warn(`pid ${process.pid} was left, killed (SIGKILL)`);
+        sendSignal(process, Signal.SIGKILL);
+      }
+      all.push(...parts);
+      pidfds.push(...parts.map(({ pidfd }) => pidfd));
       if (yield* allEnd(pidfds, bootTime() + KILL_GRACE_MS)) return;
     }
     const left = all.filter((process) => !hasEnded(process));
