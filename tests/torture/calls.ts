@@ -39,6 +39,7 @@ const CALLS: Readonly<Record<number, Call>> = {
   41: { name: "socket", errors: [EACCES, ...NO_ROOM] },
   42: { name: "connect", errors: [EACCES, EAGAIN] },
   44: { name: "sendto", errors: [EAGAIN, ENOMEM] },
+  47: { name: "recvmsg", errors: [ENOMEM] },
   49: { name: "bind", errors: [EACCES, ENOMEM] },
   54: { name: "setsockopt", errors: [ENOMEM] },
   56: { name: "clone", errors: [EAGAIN, ENOMEM] },
@@ -162,7 +163,9 @@ const SAID: Readonly<Record<string, string>> = {
 };
 
 /** libc asks for users and groups by calls that it does not tell of. */
-const LOOKUPS = "getpwnam|getpwuid|getgrnam|getgrouplist";
+const LOOKUPS = ["getpwnam", "getpwuid", "getgrnam", "getgrouplist"];
+const LOOKING: readonly string[] = ["open", "openat", "read", "newfstatat"]
+  .concat("socket", "connect", "sendto", "poll");
 
 /**
  * Whether a text has a sentence with a call that failed, and why.
@@ -177,13 +180,16 @@ export function saysWhatFailed(
   errno: number,
 ): boolean {
   const name = nameOf(number);
-  const call = `\\b(?:${SAID[name] ?? name}|${LOOKUPS})(?:\\([A-Z_]+\\))?`;
+  const names = [SAID[name] ?? name, ...LOOKING.includes(name) ? LOOKUPS : []];
+  const call = `\\b(?:${names.join("|")})(?:\\([A-Z_]+\\))?`;
   const reason = strerror(errno);
   // In Open vSwitch's words, too.
   const sentences = [
     `${call} failed \\(${reason}\\)`,
     `${call}: ${reason}`,
     `failed to ${call} .*\\(${reason}\\)`,
+    // Of an option whose value the system refuses.
+    `option --limit=\\w+: .*\\(${reason}\\)`,
   ];
   return new RegExp(sentences.join("|")).test(text);
 }

@@ -13,6 +13,7 @@ import { errorsOf, mayBeShort, nameOf } from "./calls.ts";
 import type { Life, Made, Plan, Role } from "./life.ts";
 import {
   COMMANDED,
+  FILED,
   LOGGED,
   OPTIONED,
   READY,
@@ -46,6 +47,7 @@ export async function failAnywhere(budget: Budget): Promise<Row[]> {
     // What takes longest has no time there.
     ...budget.extent === "brief" ? [] : [
       failuresInLives(OPTIONED, " of a monitor with many options", ["awake"]),
+      failuresInLives(FILED, " of a monitor that waits for a file", ["awake"]),
     ],
     failuresOfLoggers(),
     failuresIn(

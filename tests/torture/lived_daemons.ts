@@ -53,6 +53,13 @@ export const READY: Subject = {
     .concat(`echo >&3; exec 3>&-; exec ${TITLE}`),
 };
 
+/** One that makes a file when it is ready, for which a directory is watched. */
+export const FILED: Subject = {
+  ...COMMANDED,
+  command: ["--output=out.log", "--no-chdir", "--ready=file=ready", "--"]
+    .concat("/bin/sh", "-c", `touch ready; exec ${TITLE}`),
+};
+
 /**
  * One that needs the calls of many options, and has a child that ends when it
  * does. Of its user there is nothing to be changed unless by root.

@@ -4,7 +4,7 @@
  *
  * `deno run -A tests/torture/main.ts [--minutes=N] [--seed=N] [SUBJECT]...`, or
  * with `--through`: then subjects whose cases can be counted (`kill`, `fail`,
- * `library`, `rivals`, `hostile`) go on until all of them were tried, for hours.
+ * `signal`, `library`, `rivals`, `hostile`) go on until all of them were tried, for hours.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { isAlive, pidsWithEnvironment } from "../proc.ts";

@@ -7,7 +7,7 @@ import "../open_libc.ts";
 // subjects at once, for each waits now and then.
 
 /** Those that trace a process. */
-const TRACED = ["kill", "fail", "library", "rivals"];
+const TRACED = ["kill", "fail", "signal", "library", "rivals"];
 /**
  * For all subjects, were it one after the other. However short a share, each row
  * of the table is tried, and that takes longer than most shares.

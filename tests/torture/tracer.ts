@@ -43,6 +43,7 @@ import { shown } from "./traced_monitor.ts";
 import { isAlive } from "../proc.ts";
 
 const SIGKILL = 9;
+const SIGSEGV = 11;
 const SIGTERM = 15;
 
 /** Nothing else of tend's waits for so long. */
@@ -220,8 +221,13 @@ class Tracer {
       this.#over = true;
     }
     const role = this.#traced.get(pid)?.actor.role;
-    const isOfStrike = this.#struck === pid ||
-      this.#struck !== undefined && signal === SIGTERM;
+    // A monitor that ends takes what it has forked with it.
+    const strike = typeof this.plan?.what === "object"
+      ? this.plan.what
+      : undefined;
+    const isOfStrike = this.#struck === pid && signal === strike?.signal ||
+      this.#struck !== undefined && strike?.signal !== SIGSEGV &&
+        signal === SIGTERM;
     if (
       signal !== undefined && role !== undefined && pid !== this.course.daemon
     ) {

@@ -131,17 +131,22 @@ function brokenByStrike(
   { before, daemon, output }: After,
 ): string[] {
   const said = `exit status ${code}: "${output}"`;
-  const isSaid = deed === "status" || code > 0 && /^tend: .+/m.test(output);
-  if (code !== 0 && !isSaid) return [said];
+  // What a status says was so when it looked.
+  const sentence = deed === "status"
+    ? /^web +(running|starting|stopping|stopped|stale|ended|backing)/m
+    : /^tend: .+/m;
+  const isSaid = code === 0 && deed !== "status" || sentence.test(output);
+  if (code < 0 || !isSaid) return [said];
   const isStop = deed.startsWith("stop");
   if (code === 0 && isStop && daemon !== undefined) {
     return [`it runs, ${said}`];
   }
-  if (signal !== SIGSEGV) return [];
+  if (daemon === before && deed === "restart" && code === 0) {
+    return [`it was not restarted, ${said}`];
+  }
   // It crashed, and is back, or another was asked for.
-  if (daemon === undefined && !isStop) return [`it is lost, ${said}`];
-  return daemon === before && deed === "restart" && code === 0
-    ? [`it was not restarted, ${said}`]
+  return signal === SIGSEGV && daemon === undefined && !isStop
+    ? [`it is lost, ${said}`]
     : [];
 }
 
