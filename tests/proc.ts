@@ -161,9 +161,10 @@ function environmentOf(pid: number): string {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const [vsize, code] = [fields[20], fields[23]];
+    const [start, end] = [fields[47], fields[48]];
     // A task of the kernel's, or one that was really given none: where its code
-    // begins is noted last.
-    if (vsize === "0" || code !== "0") return "";
+    // begins is noted last. It may have been given some since we read them.
+    if (vsize === "0" || (code !== "0" && start === end)) return "";
   }
 }
 
