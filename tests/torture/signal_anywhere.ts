@@ -109,12 +109,16 @@ const OF_VERBS = [
 /** Sends them. */
 export async function signalAnywhere(budget: Budget): Promise<Row[]> {
   const deadline = performance.now() + budget.seconds * 1000;
+  const isBrief = budget.extent === "brief";
+  const deeds = isBrief ? ["restart"] as const : VERB_DEEDS;
   const cases = await Promise.all([
     casesOf(COMMANDED, "asleep", ""),
-    casesOf(COMMANDED, "awake", ""),
-    // Between its start and its word a monitor waits for it.
-    casesOf(READY, "awake", " of a command that says when it is ready"),
-    ...VERB_DEEDS.map((deed, i) =>
+    ...isBrief ? [] : [
+      casesOf(COMMANDED, "awake", ""),
+      // Between its start and its word a monitor waits for it.
+      casesOf(READY, "awake", " of a command that says when it is ready"),
+    ],
+    ...deeds.map((deed, i) =>
       // Each has its turn with either kind of monitor.
       casesOfVerb(deed, (i + budget.seed) % 2 === 0 ? "asleep" : "awake")
     ),
