@@ -33,7 +33,11 @@ export async function killAnywhere(budget: Budget): Promise<Row[]> {
   const deadline = performance.now() + budget.seconds * 1000;
   const all = await Promise.all([
     killsInLives(COMMANDED, ""),
-    killsInLives(LOGGED, " of a command with a logger"),
+    killsInLives(
+      LOGGED,
+      " of a command with a logger",
+      budget.extent === "brief" ? ["awake"] : ["asleep", "awake"],
+    ),
     // What takes longest has no time there.
     ...budget.extent === "brief"
       ? []

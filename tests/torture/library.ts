@@ -11,7 +11,7 @@ import { Sandbox } from "../sandbox.ts";
 import { failuresInLives } from "./fail_anywhere.ts";
 import { type Kills, killsInLives } from "./kill_anywhere.ts";
 import type { Role } from "./life.ts";
-import { itself } from "./lived_daemons.ts";
+import { itself, type Sleep } from "./lived_daemons.ts";
 import { type Budget, leftOutRow, type Row } from "./row.ts";
 import { tryCases } from "./trials.ts";
 
@@ -23,6 +23,8 @@ const RUN = `${WHOSE}, by deno run`;
 /** A monitor by `deno run` that wakes reads its modules: calls of the runtime's. */
 const OWN_ROLES = ["parent", "monitor", "daemon"] as const;
 
+const BOTH = ["asleep", "awake"] as const;
+
 /** Tries a program. */
 export async function library(budget: Budget): Promise<Row[]> {
   const deadline = performance.now() + budget.seconds * 1000;
@@ -30,11 +32,12 @@ export async function library(budget: Budget): Promise<Row[]> {
   const all: Kills[] = [];
   if (!CANNOT_COMPILE) {
     const compiled = await compileSingleThreaded(box, PROGRAM);
-    all.push(await casesOf(compiled, WHOSE));
+    const isBrief = budget.extent === "brief";
+    all.push(await casesOf(compiled, WHOSE, isBrief ? ["asleep"] : BOTH));
   }
   // A life by `deno run` takes so long that there is no time for it else.
   if (budget.extent === "through") {
-    all.push(await casesOf(await runner(box), RUN, OWN_ROLES));
+    all.push(await casesOf(await runner(box), RUN, BOTH, OWN_ROLES));
   }
   const seconds = (deadline - performance.now()) / 1000;
   const cases = all.flatMap(({ cases }) => cases);
@@ -50,11 +53,12 @@ export async function library(budget: Budget): Promise<Row[]> {
 async function casesOf(
   program: string,
   whose: string,
+  sleeps: readonly Sleep[],
   roles?: readonly Role[],
 ): Promise<Kills> {
   const subject = itself(program);
-  const { rows, cases } = await killsInLives(subject, whose);
-  const failures = await failuresInLives(subject, whose, undefined, roles);
+  const { rows, cases } = await killsInLives(subject, whose, sleeps);
+  const failures = await failuresInLives(subject, whose, sleeps, roles);
   return { rows, cases: [...cases, ...failures] };
 }
 
