@@ -36,9 +36,7 @@ export function look(pid: number): Process | undefined {
 }
 
 function statOf(pid: number): Omit<Process, "status"> {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const [state = "", ...numbers] = stat.slice(stat.lastIndexOf(")") + 2)
-    .split(" ");
+  const [state = "", ...numbers] = statFields(pid);
   const [ppid, pgrp, session, tty] = numbers.map(Number);
   return { state, ppid: ppid!, pgrp: pgrp!, session: session!, tty: tty! };
 }
@@ -58,6 +56,12 @@ export function parentOf(pid: number): number {
 /** The children of a process that run. */
 export function childrenOf(pid: number): number[] {
   return pids().filter((child) => look(child)?.ppid === pid);
+}
+
+/** Those behind its name, which may hold any character. */
+function statFields(pid: number): string[] {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /** The children of a process that have ended, and that it has not waited for. */
@@ -158,8 +162,7 @@ function environmentOf(pid: number): string {
   for (;;) {
     const text = Deno.readTextFileSync(`/proc/${pid}/environ`);
     if (text !== "") return text;
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const fields = statFields(pid);
     const [vsize, code] = [fields[20], fields[23]];
     const [start, end] = [fields[47], fields[48]];
     // A task of the kernel's, or one that was really given none: where its code

@@ -5,15 +5,12 @@
  * @module
  */
 import { kill } from "../../ffi/process.ts";
+import { Signal } from "../../ffi/signal.ts";
 import { zombiesOf } from "../proc.ts";
 import { type Held, heldBy } from "./descriptors.ts";
 import type { Made, Plan, Step } from "./life.ts";
 import { Sweep, type SweepPlan, type Swept } from "./sweep.ts";
 import { lookAt, request, runningDaemon, shown } from "./traced_monitor.ts";
-
-const SIGSEGV = 11;
-const SIGTERM = 15;
-const SIGCHLD = 17;
 
 /** So often a monitor is woken to wait for a child that has ended. */
 const PATIENCE = 5;
@@ -76,14 +73,14 @@ export class Steps implements Course {
     const isLast = this.stage === this.#steps.length - 1;
     if (isLast && !this.#isWoken && this.#steps.at(-1) === "terminate") {
       this.#isWoken = true;
-      kill(monitor, SIGCHLD);
+      kill(monitor, Signal.SIGCHLD);
       return true;
     }
     this.daemon = daemon;
     this.held = heldBy(monitor);
     const step = this.#steps[this.stage++];
-    if (step === "crash") kill(daemon, SIGSEGV);
-    else if (step === "terminate") kill(monitor, SIGTERM);
+    if (step === "crash") kill(daemon, Signal.SIGSEGV);
+    else if (step === "terminate") kill(monitor, Signal.SIGTERM);
     else if (step !== undefined) request(monitor, step);
     return true;
   }
@@ -126,7 +123,7 @@ export class Crashes implements Course {
     // One may have ended right now.
     const isLate = zombies.length > 0 && this.#patience-- > 0;
     if (this.#isWoken || isLate) {
-      kill(monitor, SIGCHLD);
+      kill(monitor, Signal.SIGCHLD);
       return true;
     }
     this.#patience = PATIENCE;
@@ -142,7 +139,7 @@ export class Crashes implements Course {
     this.#log = log;
     this.daemon = pid;
     this.#sweep ??= new Sweep(this.#plan);
-    if (this.#sweep.isToGoOn(seen)) kill(pid, SIGSEGV);
+    if (this.#sweep.isToGoOn(seen)) kill(pid, Signal.SIGSEGV);
     else this.isOver = true;
     return true;
   }

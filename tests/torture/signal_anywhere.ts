@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Signal } from "../../ffi/signal.ts";
 import { Sandbox } from "../sandbox.ts";
 import { afterwards, settled } from "./afterwards.ts";
 import type { Life, Made, Plan, Strike } from "./life.ts";
@@ -28,10 +29,6 @@ import {
   VERB_DEEDS,
   type VerbDeed,
 } from "./verb_trial.ts";
-
-const SIGKILL = 9;
-const SIGSEGV = 11;
-const SIGTERM = 15;
 
 /** A signal, when it comes, and what has to hold then. */
 interface Kind {
@@ -58,7 +55,7 @@ const isStarting = ({ there }: Made) => there?.includes("parent") === true;
 const KINDS: readonly Kind[] = [
   {
     what: "SIGSEGV to a daemon",
-    strike: { signal: SIGSEGV, to: "daemon" },
+    strike: { signal: Signal.SIGSEGV, to: "daemon" },
     isAt: isMonitors,
     check: ({ life, steps, daemon }) =>
       daemon !== undefined && "it was not stopped" ||
@@ -67,7 +64,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     what: "SIGTERM to a monitor",
-    strike: { signal: SIGTERM, to: "monitor" },
+    strike: { signal: Signal.SIGTERM, to: "monitor" },
     isAt: (call) => isMonitors(call) || isDaemons(call),
     check: ({ life, daemon }) =>
       daemon !== undefined && "it has not ended" ||
@@ -75,7 +72,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     what: "SIGKILL to a monitor",
-    strike: { signal: SIGKILL, to: "monitor" },
+    strike: { signal: Signal.SIGKILL, to: "monitor" },
     isAt: isDaemons,
     check: ({ life, daemon }) =>
       life.code !== 0 && daemon !== undefined &&
@@ -85,7 +82,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     what: "SIGTERM to the caller's process",
-    strike: { signal: SIGTERM, to: "parent" },
+    strike: { signal: Signal.SIGTERM, to: "parent" },
     isAt: (call) => isStarting(call) && (isMonitors(call) || isDaemons(call)),
     check: ({ life, daemon }) =>
       (life.code === 0) !== (daemon !== undefined) &&
@@ -93,7 +90,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     what: "SIGKILL to the caller's process",
-    strike: { signal: SIGKILL, to: "parent" },
+    strike: { signal: Signal.SIGKILL, to: "parent" },
     isAt: (call) => isStarting(call) && (isMonitors(call) || isDaemons(call)),
     // Nobody was told anything: there is one, or none.
     check: () => undefined,
@@ -101,9 +98,9 @@ const KINDS: readonly Kind[] = [
 ];
 
 const OF_VERBS = [
-  { what: "SIGSEGV to a daemon", signal: SIGSEGV, to: "daemon" },
-  { what: "SIGTERM to a monitor", signal: SIGTERM, to: "monitor" },
-  { what: "SIGKILL to a monitor", signal: SIGKILL, to: "monitor" },
+  { what: "SIGSEGV to a daemon", signal: Signal.SIGSEGV, to: "daemon" },
+  { what: "SIGTERM to a monitor", signal: Signal.SIGTERM, to: "monitor" },
+  { what: "SIGKILL to a monitor", signal: Signal.SIGKILL, to: "monitor" },
 ] as const;
 
 /** Sends them. */
@@ -190,7 +187,7 @@ async function trySignal(
       const { code } = life;
       // Who was told to end says no more than that.
       const isStruck = isCallers && code === -strike.signal ||
-        strike.signal === SIGTERM && code === 128 + SIGTERM;
+        strike.signal === Signal.SIGTERM && code === 128 + Signal.SIGTERM;
       const isSaid = code > 0 && /^\w+: .+/m.test(outputOf(box));
       if (code !== 0 && !isStruck && !isSaid) {
         failures.push(`exit status ${code}: "${outputOf(box)}"`);

@@ -7,13 +7,12 @@
 import { dirname } from "@std/path/dirname";
 import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
+import { Signal } from "../../ffi/signal.ts";
 import { type MonitorRecord, readMonitorFile } from "../../lib/monitor_file.ts";
 import { makePidfileName } from "../../lib/pidfile.ts";
 import { sendRequest } from "../../lib/request.ts";
 import { heldBy } from "./descriptors.ts";
 import type { Look } from "./sweep.ts";
-
-const SIGTERM = 15;
 
 /** What the monitor shows of itself, while it holds its file. */
 export function shown(): MonitorRecord | undefined {
@@ -30,7 +29,7 @@ export function runningDaemon(): number | undefined {
 /** Asks the monitor for something. */
 export function request(monitor: number, kind: "restart" | "stop"): void {
   const pidfd = pidfdOpen(monitor);
-  sendRequest(pidfd, { kind, signal: SIGTERM });
+  sendRequest(pidfd, { kind, signal: Signal.SIGTERM });
   close(pidfd);
 }
 

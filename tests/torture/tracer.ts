@@ -14,6 +14,7 @@ import { environment } from "../../ffi/environment.ts";
 import { close } from "../../ffi/descriptor.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import { kill } from "../../ffi/process.ts";
+import { Signal } from "../../ffi/signal.ts";
 import { waitReadable } from "../../ffi/wait.ts";
 import { posixSpawn } from "../../ffi/spawn.ts";
 import { Actor } from "./actor.ts";
@@ -41,10 +42,6 @@ import {
 import type { SweepPlan } from "./sweep.ts";
 import { shown } from "./traced_monitor.ts";
 import { isAlive } from "../proc.ts";
-
-const SIGKILL = 9;
-const SIGSEGV = 11;
-const SIGTERM = 15;
 
 /** Nothing else of tend's waits for so long. */
 const LONG_MS = 30_000n;
@@ -203,7 +200,7 @@ class Tracer {
     process: Traced,
     file: string | undefined,
   ): void {
-    if (what === "kill") return kill(pid, SIGKILL);
+    if (what === "kill") return kill(pid, Signal.SIGKILL);
     if (what === "rival") return this.#startRival();
     if (typeof what === "object") return this.#strike(what);
     if (what === "half") {
@@ -226,15 +223,16 @@ class Tracer {
       ? this.plan.what
       : undefined;
     const isOfStrike = this.#struck === pid && signal === strike?.signal ||
-      this.#struck !== undefined && strike?.signal !== SIGSEGV &&
-        signal === SIGTERM;
+      this.#struck !== undefined && strike?.signal !== Signal.SIGSEGV &&
+        signal === Signal.SIGTERM;
     if (
       signal !== undefined && role !== undefined && pid !== this.course.daemon
     ) {
       // SIGTERM: nothing may run that nobody looks after any more.
       const isOurs = isOfStrike ||
-        this.sweepPlan?.sweep === "kill" && signal === SIGKILL ||
-        this.plan?.what === "kill" && [SIGKILL, SIGTERM].includes(signal) ||
+        this.sweepPlan?.sweep === "kill" && signal === Signal.SIGKILL ||
+        this.plan?.what === "kill" &&
+          (signal === Signal.SIGKILL || signal === Signal.SIGTERM) ||
         // The runtime's, not ours.
         role === "monitor waking" && role === this.#done?.role;
       if (!isOurs) this.#deaths.push(`${role} by signal ${signal}`);
@@ -286,10 +284,10 @@ class Tracer {
   #strike({ signal, to }: Strike): void {
     const pid = this.#pidOf(to)!;
     this.#struck = pid;
-    this.#over ||= to === "parent" || signal === SIGKILL;
+    this.#over ||= to === "parent" || signal === Signal.SIGKILL;
     kill(pid, signal);
     // One that is traced gets any other signal from us alone, later.
-    if (signal !== SIGKILL && this.#traced.has(pid)) return;
+    if (signal !== Signal.SIGKILL && this.#traced.has(pid)) return;
     while (isAlive(pid));
   }
 
@@ -340,7 +338,7 @@ if (import.meta.main) {
   const [plan, steps, ...argv] = Deno.args;
   const root = start("traced", 'kill -STOP $$; exec "$@"', argv);
   seizeStopped(root);
-  kill(root, 18); // SIGCONT
+  kill(root, Signal.SIGCONT);
   const given: Plan | SweepPlan | null = JSON.parse(plan!);
   const isSweep = given !== null && "sweep" in given;
   const ways: readonly Step[] = JSON.parse(steps!);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Signal } from "../../ffi/signal.ts";
 import { isAlive, parentOf } from "../proc.ts";
 import { untilAsleep, untilItWaits } from "../monitored.ts";
 import { Sandbox, TEND } from "../sandbox.ts";
@@ -16,8 +17,6 @@ import { runLife } from "./run_life.ts";
 import { crashesOf, deathsOf, outputOf, unsaid } from "./said.ts";
 import type { Trial } from "./trial.ts";
 import { undisturbed } from "./trials.ts";
-
-const SIGSEGV = 11;
 
 /** What a verb is to do to a daemon. */
 interface Deed {
@@ -145,7 +144,7 @@ function brokenByStrike(
     return [`it was not restarted, ${said}`];
   }
   // It crashed, and is back, or another was asked for.
-  return signal === SIGSEGV && daemon === undefined && !isStop
+  return signal === Signal.SIGSEGV && daemon === undefined && !isStop
     ? [`it is lost, ${said}`]
     : [];
 }
